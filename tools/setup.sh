@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Brings the real programs that the demo and the tests run: into target/tools, and nowhere else.
+#
+#   tools/setup.sh [check]
+#
+# Debian packages are downloaded and unpacked, never installed, so no service of theirs is enabled or
+# started and no user or file of the system changes. With `check`, cargo-deny is built as well.
+# A second run finds its stamps and does nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tools=$PWD/target/tools
+mkdir -p "$tools/bin" "$tools/stamps" "$tools/log"
+
+say() { printf '\033[2m%s\033[0m\n' "setup: $*" >&2; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# once NAME INPUT COMMAND...: runs COMMAND unless it has already succeeded with the same INPUT.
+once() {
+  local name=$1 stamp
+  stamp=$tools/stamps/$name-$(printf '%s' "$2" | sha256sum | cut -c1-16)
+  shift 2
+  [ -e "$stamp" ] && return
+  if ! "$@" >"$tools/log/$name.log" 2>&1; then
+    tail -n 20 "$tools/log/$name.log" >&2
+    fail "$name failed; the whole output is in target/tools/log/$name.log"
+  fi
+  rm -f "$tools/stamps/$name"-*
+  touch "$stamp"
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# What is unpacked, and what for.
+packages=(
+  prometheus                       # Prometheus, promtool
+  prometheus-alertmanager          # Alertmanager
+  libjs-bootstrap4 libjs-eonasdan-bootstrap-datetimepicker libjs-jquery libjs-jquery-hotkeys libjs-moment
+  libjs-moment-timezone libjs-mustache libjs-popper.js libjs-rickshaw libjs-d3 fonts-glyphicons-halflings # its pages
+  golang-1.19-go golang-1.19-src   # builds vcsim
+  golang-github-vmware-govmomi-dev golang-github-google-uuid-dev # VMware's vCenter simulator, as a library
+)
+
+unpack_packages() {
+  command -v apt-get dpkg-deb >/dev/null || fail "apt-get and dpkg-deb are needed: this set-up is for Debian and Ubuntu"
+  apt-cache show "${packages[@]}" >/dev/null 2>&1 || as_root apt-get update
+  rm -rf "$tools/debs" "$tools/root" && mkdir -p "$tools/debs" "$tools/root"
+  (cd "$tools/debs" && apt-get -o APT::Sandbox::User=root download "${packages[@]}")
+  local deb
+  for deb in "$tools"/debs/*.deb; do dpkg-deb -x "$deb" "$tools/root"; done
+  # The pages of Prometheus link to scripts by absolute paths below /usr/share: point them at the unpacked ones.
+  find "$tools/root/usr/share/prometheus" -type l -lname '/usr/share/*' | while read -r link; do
+    ln -sfn "$tools/root$(readlink "$link")" "$link"
+  done
+  ln -sfn ../root/usr/bin/prometheus "$tools/bin/prometheus"
+  ln -sfn ../root/usr/bin/promtool "$tools/bin/promtool"
+  ln -sfn ../root/usr/bin/prometheus-alertmanager "$tools/bin/alertmanager"
+  ln -sfn ../root/usr/bin/amtool "$tools/bin/amtool"
+  rm -rf "$tools/debs"
+}
+
+build_vcsim() {
+  GOROOT=$tools/root/usr/lib/go-1.19 GOPATH=$tools/root/usr/share/gocode GO111MODULE=off GOFLAGS= \
+    GOCACHE=$tools/go-cache "$tools/root/usr/lib/go-1.19/bin/go" build -o "$tools/bin/vcsim" tools/vcsim/main.go
+  rm -rf "$tools/go-cache"
+}
+
+make_venv() {
+  if ! python3 -m venv --clear "$tools/venv"; then
+    echo "installing Debian's python3-venv: the demo's ClickHouse engine and mail server are Python packages"
+    as_root apt-get install -y --no-install-recommends python3-venv
+    python3 -m venv --clear "$tools/venv"
+  fi
+  "$tools/venv/bin/pip" install --disable-pip-version-check -r tools/requirements.txt
+}
+
+cargo_deny=0.20.2
+build_cargo_deny() {
+  CARGO_TARGET_DIR=$tools/cargo-deny cargo install cargo-deny --locked --version "$cargo_deny" --root "$tools"
+  rm -rf "$tools/cargo-deny"
+}
+
+[ -e "$tools/bin/vcsim" ] || say "the first run downloads and builds for some minutes (about 350 MB, into target/tools)"
+once packages "${packages[*]}" unpack_packages
+once vcsim "$(cat tools/vcsim/main.go)" build_vcsim
+once python "$(cat tools/requirements.txt)" make_venv
+case ${1-} in
+  '') ;;
+  check) once cargo-deny "$cargo_deny" build_cargo_deny ;;
+  *) fail "unknown argument \`$1\`: expected nothing or \`check\`" ;;
+esac
