@@ -55,9 +55,9 @@ impl Process {
     pub async fn wait_for_http(&mut self, url: &str, limit: Duration) -> anyhow::Result<()> {
         lynceus_service::tls::install_provider();
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        let answers = eventually(limit, &format!("`{url}`"), || async {
-            Ok(client.get(url).send().await?.error_for_status().map(drop)?)
-        });
+        let what = format!("`{url}`");
+        let answers =
+            eventually(limit, &what, || async { Ok(client.get(url).send().await?.error_for_status().map(drop)?) });
         let ready = tokio::select! {
             status = self.child.wait() => Err(anyhow!("{} ended: {}", self.name, status?)),
             ready = answers => ready,
