@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -55,9 +55,6 @@ pub enum TlsError {
     /// The system has no certificates that can be used.
     #[error("found no certificate authorities on this system; install `ca-certificates` or set `tls.ca_file`")]
     NoSystemRoots,
-    /// rustls refused.
-    #[error("failed to set up TLS")]
-    Rustls(#[from] rustls::Error),
 }
 
 impl ClientTls {
@@ -91,22 +88,34 @@ impl ClientTls {
     pub fn rustls(&self) -> Result<ClientConfig, TlsError> {
         install_provider();
         let builder = ClientConfig::builder();
-        Ok(match self {
-            Self::Pinned(pins) => {
-                let provider = builder.crypto_provider().clone();
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(PinVerifier { pins: pins.clone(), provider }))
-                    .with_no_client_auth()
-            }
-            Self::CaFile(path) => {
-                let verifier = WebPkiServerVerifier::builder(Arc::new(ca_file(path)?))
-                    .build()
-                    .map_err(|error| TlsError::CaFile { path: path.clone(), reason: error.to_string() })?;
-                builder.with_webpki_verifier(verifier).with_no_client_auth()
-            }
-            Self::SystemRoots => builder.with_root_certificates(system_roots()?).with_no_client_auth(),
-        })
+        let provider = builder.crypto_provider().clone();
+        let by = match self {
+            Self::Pinned(pins) => By::Pins(pins.clone()),
+            Self::CaFile(path) => By::Authorities(
+                verifier(ca_file(path)?)
+                    .map_err(|error| TlsError::CaFile { path: path.clone(), reason: error.to_string() })?,
+            ),
+            Self::SystemRoots => By::Authorities(verifier(system_roots()?).map_err(|_| TlsError::NoSystemRoots)?),
+        };
+        let verifier = Arc::new(Verifier { by, provider });
+        Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    }
+}
+
+fn verifier(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, VerifierBuilderError> {
+    WebPkiServerVerifier::builder(Arc::new(roots)).build()
+}
+
+/// What is wrong, in a user's words.
+fn reason(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => "is not signed by a trusted authority".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "is for another name than the one in the URL".to_owned()
+        }
+        other => format!("is not valid: {other}"),
     }
 }
 
@@ -143,40 +152,78 @@ fn fingerprint(certificate: &[u8]) -> String {
     Sha256::digest(certificate).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Accepts exactly the pinned certificates. The handshake's signature is verified as ever, so that the peer has
-/// proven to hold the key.
+/// Verifies as told, and names the certificate that it refuses.
+///
+/// With pins nothing but the fingerprint counts. The handshake's signature is verified in either case, so that the
+/// peer has proven to hold the key.
 #[derive(Debug)]
-struct PinVerifier {
-    pins: Vec<[u8; 32]>,
+struct Verifier {
+    by: By,
     provider: Arc<CryptoProvider>,
 }
 
-/// A certificate that is not pinned; its text reaches the user through the connection error.
 #[derive(Debug)]
-struct NotPinned(String);
+enum By {
+    Pins(Vec<[u8; 32]>),
+    Authorities(Arc<WebPkiServerVerifier>),
+}
 
-impl fmt::Display for NotPinned {
+/// A certificate that is not trusted.
+#[derive(Debug)]
+struct Untrusted {
+    reason: String,
+    fingerprint: String,
+}
+
+impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server's certificate has the SHA-256 fingerprint {}, which is not pinned", self.0)
+        let Self { reason, fingerprint } = self;
+        write!(f, "the server's certificate {reason}; its SHA-256 fingerprint is {fingerprint}")
     }
 }
 
-impl std::error::Error for NotPinned {}
+impl std::error::Error for Untrusted {}
 
-impl ServerCertVerifier for PinVerifier {
+/// Why a connection's certificate was refused, where that is what the error comes from.
+///
+/// rustls prints its certificate errors as debug output; this finds the sentence for people inside.
+pub fn untrusted_certificate(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(CertificateError::Other(other))) = error.downcast_ref() {
+            return Some(other.0.downcast_ref::<Untrusted>()?.to_string());
+        }
+        // An io::Error is skipped over by `source`: what it wraps is only behind `get_ref`.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let found: [u8; 32] = Sha256::digest(end_entity).into();
-        if self.pins.contains(&found) {
-            return Ok(ServerCertVerified::assertion());
-        }
-        let error = NotPinned(fingerprint(end_entity));
+        let reason = match &self.by {
+            By::Pins(pins) if pins.contains(&Sha256::digest(end_entity).into()) => {
+                return Ok(ServerCertVerified::assertion());
+            }
+            By::Pins(_) => "is not the pinned one".to_owned(),
+            By::Authorities(verifier) => {
+                match verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+                    Err(rustls::Error::InvalidCertificate(error)) => reason(&error),
+                    verified_or_other => return verified_or_other,
+                }
+            }
+        };
+        let error = Untrusted { reason, fingerprint: fingerprint(end_entity) };
         Err(CertificateError::Other(rustls::OtherError(Arc::new(error))).into())
     }
 

@@ -1,0 +1,48 @@
+# The commands of this project. `make` alone prints them.
+
+export CARGO_TERM_COLOR ?= auto
+# A user's machine has no Go module proxy: nothing here may need one.
+export GOPROXY = off
+
+VMS ?= 200
+
+.PHONY: help demo test check setup format clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## make demo           start everything on loopback, with a simulated vCenter; Ctrl-C stops it
+## make demo VMS=500   the same with 500 virtual machines
+## make demo SMOKE=1   start everything, check that data reaches the end of each branch, stop
+demo: setup
+	cargo build --workspace --bins --quiet
+	target/debug/lynceus-demo --vms $(VMS) $(if $(SMOKE),--smoke)
+
+## make test           every test, against real Prometheus, Alertmanager, ClickHouse engine and vcsim
+test: setup
+	cargo build --workspace --bins
+	target/tools/venv/bin/python -m unittest discover -s deploy/embedded-clickhouse
+	cargo test --workspace
+
+## make check          format, lints, documentation, licences and banned crates
+check: setup-check
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	target/tools/bin/cargo-deny deny check bans licenses sources
+
+## make setup          bring the real programs of the demo and the tests into target/tools
+setup:
+	@tools/setup.sh
+
+.PHONY: setup-check
+setup-check:
+	@tools/setup.sh check
+
+## make format         format all code
+format:
+	cargo fmt --all
+
+## make clean          remove everything that was built or downloaded
+clean:
+	rm -rf target
