@@ -1,0 +1,105 @@
+//! `make demo`: everything on loopback until Ctrl-C, or the smoke checks and out.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lynceus_demo::progress::step;
+use lynceus_demo::stack::{PASSWORD, Stack, StackOptions, USERS};
+use lynceus_demo::{Ports, repository, smoke};
+
+/// Starts Lynceus and all that it stands on, on loopback, with a simulated vCenter.
+#[derive(Parser)]
+#[command(
+    name = "lynceus-demo",
+    version,
+    after_help = "Examples:\n  \
+        lynceus-demo --vms 500      a larger estate\n  \
+        lynceus-demo --smoke        check that data reaches the end of each branch, and stop\n  \
+        lynceus-demo --free-ports   where the usual ports are taken"
+)]
+struct Cli {
+    /// Virtual machines of the simulated vCenter, spread over four clusters
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(4..=5_000))]
+    vms: u32,
+
+    /// Check that data reaches the end of each branch, then stop: 0 when all does, 1 when not
+    #[arg(long)]
+    smoke: bool,
+
+    /// Listen on any free ports instead of the documented ones
+    #[arg(long)]
+    free_ports: bool,
+
+    /// Folder for configs, data and logs; emptied at the start [default: target/demo]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stderr, reason = "speaks to the person at the terminal")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lynceus-demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "speaks to the person at the terminal")]
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let dir = cli.dir.unwrap_or_else(|| repository().join("target/demo"));
+    let ports = if cli.free_ports { Ports::free() } else { Ports::documented() };
+    let stack = tokio::select! {
+        stack = Stack::start(StackOptions { dir, ports, vms: cli.vms }) => stack?,
+        // Dropping the half-started stack kills what runs.
+        _ = tokio::signal::ctrl_c() => return Ok(()),
+    };
+    let outcome = if cli.smoke {
+        checks(&stack).await
+    } else {
+        eprintln!("{}", welcome(&stack));
+        tokio::signal::ctrl_c().await.map_err(Into::into)
+    };
+    step("everything stopped", stack.stop()).await?;
+    outcome
+}
+
+async fn checks(stack: &Stack) -> anyhow::Result<()> {
+    step("Prometheus scrapes the exporter", smoke::exporter_is_scraped(stack)).await?;
+    step("every VM is in Prometheus", smoke::every_vm_is_in_prometheus(stack)).await?;
+    step("every VM is in the archive", smoke::every_vm_is_in_the_archive(stack)).await?;
+    step("an alert and its end are mailed", smoke::an_alert_and_its_end_are_mailed(stack)).await?;
+    step("each team sees only its own VMs", smoke::each_team_sees_its_own(stack)).await
+}
+
+fn welcome(stack: &Stack) -> String {
+    let ports = &stack.options.ports;
+    let graph = "classic/graph?g0.range_input=15m&g0.tab=0&g0.expr=sum+by+%28team%29+%28vsphere_vm_cpu_usage_hertz%29";
+    let names: Vec<_> = USERS.iter().map(|(name, team)| format!("{name} ({})", team.unwrap_or("platform"))).collect();
+    let rows = [
+        ("look first", ports.prometheus, graph, "CPU use by team, as a graph"),
+        ("sign in", ports.proxy, "", "as one of the users below; each team sees its own VMs"),
+        ("Prometheus", ports.prometheus, "alerts", "30 days, and the alerts"),
+        ("archive", ports.archive, "classic/graph", "the same questions, answered by ClickHouse"),
+        ("ClickHouse", ports.clickhouse, "?query=SELECT+count()+FROM+lynceus.samples", "samples, by SQL"),
+        ("exporter", ports.exporter, "vcenter/vcsim/metrics", "what Prometheus scrapes"),
+        ("Alertmanager", ports.alertmanager, "api/v2/alerts", "alerts under way"),
+        ("bridge", ports.bridge, "", "remote write to ClickHouse"),
+        ("notifier", ports.notifier, "", "alerts to mails"),
+    ];
+    let table: String = rows
+        .iter()
+        .map(|(name, port, path, what)| format!("  {name:<13} http://127.0.0.1:{port}/{path}\n{:16}{what}\n", ""))
+        .collect();
+    format!(
+        "\nLynceus watches {} simulated VMs.\n\n{table}\n  users         {}\n  password      {PASSWORD}\n  mails         {}\n\n\
+         Ctrl-C stops everything.",
+        stack.vcsim.vms,
+        names.join(", "),
+        stack.options.dir.join("smtp/mail/new").display(),
+    )
+}
