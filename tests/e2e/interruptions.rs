@@ -1,0 +1,129 @@
+//! Parts that stop and come back: no sample and no alert is lost on the way.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::ensure;
+use lynceus_demo::eventually;
+use lynceus_demo::parts::{self, VcsimOptions};
+use lynceus_demo::smoke::{self, number, pyvmomi};
+use lynceus_demo::stack::Stack;
+
+use crate::support::start;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// Every sample that Prometheus has taken up to now is in the archive, once.
+async fn nothing_is_missing_or_doubled(stack: &Stack) {
+    let ports = &stack.options.ports;
+    // Everything that was scraped: one number for all series and all samples of the last five minutes.
+    let question = format!(r#"sum(count_over_time({{job=~".+"}}[5m] @ {:.3}))"#, now());
+    let taken = number(ports.prometheus, &question).await.unwrap();
+    assert!(taken > 1_000.0, "only {taken} samples were scraped");
+    eventually(LIMIT, "the archive to have every sample", || async {
+        let archived = number(ports.archive, &question).await?;
+        ensure!((archived - taken).abs() < f64::EPSILON, "Prometheus took {taken} samples, the archive has {archived}");
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+#[tokio::test]
+async fn no_sample_is_lost_while_clickhouse_or_the_bridge_is_away() {
+    let Some((_dir, mut stack)) = start(40).await else { return };
+    smoke::every_vm_is_in_the_archive(&stack).await.unwrap();
+
+    // The engine dies without a word, and comes back.
+    stack.clickhouse.kill().await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let dir = stack.options.dir.join("clickhouse");
+    stack.clickhouse = parts::clickhouse(&dir, stack.options.ports.clickhouse).await.unwrap();
+    nothing_is_missing_or_doubled(&stack).await;
+
+    // The bridge is told to stop while Prometheus writes.
+    let status = stack.bridge.terminate(Duration::from_secs(30)).await.unwrap();
+    assert!(status.success(), "{status}: {}", stack.bridge.log());
+    stack.bridge = stack.start_daemon("bridge").await.unwrap();
+    nothing_is_missing_or_doubled(&stack).await;
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_alert_is_mailed_after_the_mail_server_and_the_notifier_were_away() {
+    let Some((_dir, mut stack)) = start(40).await else { return };
+    smoke::every_vm_is_in_prometheus(&stack).await.unwrap();
+    let vm = "DC0_C1_RP0_VM1";
+    let seen_on = format!(r#"vsphere_vm_power_state{{vm="{vm}",state="on"}} == 1"#);
+    eventually(LIMIT, "the VM to be seen on", || number(stack.options.ports.prometheus, &seen_on)).await.unwrap();
+
+    stack.smtp.kill().await;
+    pyvmomi(&stack, &["off", vm]).await.unwrap();
+    let metrics = format!("http://127.0.0.1:{}/metrics", stack.options.ports.notifier);
+    eventually(LIMIT, "the notifier to fail to mail", || async {
+        let text = smoke::client()?.get(&metrics).send().await?.text().await?;
+        let failed = text.lines().any(|line| {
+            line.starts_with("lynceus_notifier_mails_total{") && !line.contains("\"sent\"") && !line.ends_with(" 0")
+        });
+        ensure!(failed, "{text}");
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}"));
+
+    let status = stack.notifier.terminate(Duration::from_secs(30)).await.unwrap();
+    assert!(status.success(), "{status}: {}", stack.notifier.log());
+    stack.notifier = stack.start_daemon("notifier").await.unwrap();
+    let dir = stack.options.dir.join("smtp");
+    stack.smtp = parts::smtp_sink(&dir, stack.options.ports.smtp).await.unwrap();
+    eventually(LIMIT, "the mail", || async {
+        let mails = parts::mails(&dir)?;
+        ensure!(mails.iter().any(|mail| mail.contains("FIRING") && mail.contains(vm)), "{} mails", mails.len());
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}"));
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_exporter_goes_on_when_vcenter_is_back_with_another_certificate() {
+    let Some((_dir, mut stack)) = start(40).await else { return };
+    smoke::every_vm_is_in_prometheus(&stack).await.unwrap();
+    let ports = stack.options.ports.clone();
+    let config = stack.options.dir.join("exporter/exporter.yml");
+
+    stack.vcsim.process.kill().await;
+    let old = stack.vcsim.sha256.clone();
+    let dir = stack.options.dir.join("vcsim");
+    let options = VcsimOptions { port: ports.vcsim, vms: 40, ..VcsimOptions::default() };
+    stack.vcsim = parts::vcsim(&dir, &options).await.unwrap();
+
+    // The log names the certificate that is there now, so that pinning it is one copy away.
+    eventually(LIMIT, "the exporter to refuse the new certificate", || async {
+        let log = stack.exporter.log();
+        ensure!(log.contains(&stack.vcsim.sha256), "{log}");
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}"));
+    let text = std::fs::read_to_string(&config).unwrap().replace(&old, &stack.vcsim.sha256);
+    std::fs::write(&config, text).unwrap();
+    let reload = format!("http://127.0.0.1:{}/-/reload", ports.exporter);
+    assert!(smoke::client().unwrap().post(reload).send().await.unwrap().status().is_success());
+
+    let back = now();
+    eventually(LIMIT, "news from vCenter", || async {
+        let news = r#"vsphere_vcenter_last_success_timestamp_seconds"#;
+        let last = number(ports.prometheus, news).await?;
+        ensure!(last > back, "last success was {} s before", back - last);
+        Ok(())
+    })
+    .await
+    .unwrap_or_else(|error| panic!("{error:#}"));
+    smoke::every_vm_is_in_prometheus(&stack).await.unwrap();
+    stack.stop().await.unwrap();
+}
