@@ -43,7 +43,7 @@ packages=(
 )
 
 unpack_packages() {
-  command -v apt-get dpkg-deb >/dev/null || fail "apt-get and dpkg-deb are needed: this set-up is for Debian and Ubuntu"
+  command -v apt-get dpkg-deb >/dev/null || fail "apt-get and dpkg-deb are needed: this set-up is for Debian 12"
   apt-cache show "${packages[@]}" >/dev/null 2>&1 || as_root apt-get update
   rm -rf "$tools/debs" "$tools/root" && mkdir -p "$tools/debs" "$tools/root"
   (cd "$tools/debs" && apt-get -o APT::Sandbox::User=root download "${packages[@]}")
