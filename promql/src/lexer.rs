@@ -181,7 +181,8 @@ impl Lexer<'_> {
         {
             return Ok(Kind::Duration);
         }
-        let hint = (word.contains('.')).then_some("a duration has whole numbers: 1m30s, not 1.5m");
+        let hint = (word.contains('.') && word.ends_with(|c: char| c.is_ascii_alphabetic()))
+            .then_some("a duration has whole numbers: 1m30s, not 1.5m");
         let fault = Fault::expected(Span::new(start, self.at), "a number or a duration", &format!("`{word}`"));
         Err(match hint {
             Some(hint) => fault.hint(hint),

@@ -78,7 +78,7 @@ pub(crate) fn format_duration(seconds: f64) -> Option<String> {
     let mut text = String::new();
     for (unit, length) in UNITS {
         // Years and weeks only where nothing is left over, as Prometheus prints them: `30d`, not `4w2d`.
-        if matches!(unit, "y" | "w") && rest % length != 0 {
+        if matches!(unit, "y" | "w") && !rest.is_multiple_of(length) {
             continue;
         }
         let amount = rest / length;

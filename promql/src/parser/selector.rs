@@ -195,7 +195,7 @@ impl Parser<'_> {
                 let (seconds, end) = self.signed_number()?;
                 let millis = (seconds * 1000.0).round();
                 // Beyond, a double cannot tell neighbouring milliseconds apart.
-                if !(millis.abs() < (1_i64 << 53) as f64) {
+                if millis.is_nan() || millis.abs() >= (1_i64 << 53) as f64 {
                     return Err(Fault::new(end, "expected a timestamp in seconds since 1970, found one out of range"));
                 }
                 (At::Timestamp(millis as i64), end)

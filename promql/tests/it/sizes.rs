@@ -1,0 +1,82 @@
+//! No query costs more than its length, in time or in stack.
+
+use std::time::{Duration, Instant};
+
+use lynceus_promql::limits::{MAX_BYTES, MAX_NESTING, MAX_OPERATORS};
+use lynceus_promql::{Matcher, MatcherOp, enforce, parse, selectors};
+
+/// Half of what a thread of tokio has.
+const STACK: usize = 1 << 20;
+
+fn on_a_small_stack(test: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new().stack_size(STACK).spawn(test).unwrap().join().unwrap();
+}
+
+#[test]
+fn the_deepest_trees_fit_on_half_a_stack() {
+    on_a_small_stack(|| {
+        // The operand in the middle takes a level too, and so does the right side of an operator.
+        let nested = MAX_NESTING - 2;
+        let chain = vec!["up"; MAX_OPERATORS].join(" + ");
+        let queries = [
+            format!("{}up{}", "(".repeat(nested), ")".repeat(nested)),
+            format!("{}up", "-".repeat(nested)),
+            format!("{}up{}", "abs(".repeat(nested), ")".repeat(nested)),
+            format!("{}{chain}{}", "(".repeat(nested), ")".repeat(nested)),
+            format!("up[{}1m{}]", "(".repeat(nested - 1), ")".repeat(nested - 1)),
+            format!("{}up{}", "sum(rate(".repeat(60), "[1m:]))".repeat(60)),
+        ];
+        for query in queries {
+            let mut tree = parse(&query).unwrap();
+            assert_eq!(tree, tree.clone());
+            enforce(&mut tree, &Matcher::new("team", MatcherOp::Equal, "red")).unwrap();
+            let again = parse(&tree.to_string()).unwrap();
+            assert_eq!(selectors(&again).count(), query.matches("up").count());
+            assert_eq!(again.without_spans(), tree.without_spans());
+        }
+    });
+}
+
+#[test]
+fn deeper_and_longer_ones_are_refused() {
+    on_a_small_stack(|| {
+        let deep = 10_000;
+        for query in [
+            format!("{}up{}", "(".repeat(deep), ")".repeat(deep)),
+            "(".repeat(deep),
+            "-".repeat(deep),
+            "1^".repeat(deep),
+            "abs(".repeat(deep),
+            format!("up[{}", "(".repeat(deep)),
+            "up or ".repeat(deep),
+            format!("up{}", "[1m:]".repeat(deep)),
+            format!("up[1m{}]", " + 1m".repeat(deep)),
+            "x".repeat(MAX_BYTES + 1),
+        ] {
+            assert!(parse(&query).is_err(), "{}...", &query[..10]);
+        }
+    });
+}
+
+#[test]
+fn a_query_of_a_megabyte_is_read_or_refused_in_no_time() {
+    let values = |n: usize| (0..n).map(|i| format!("l{i}=~\"value-{i}|other\"")).collect::<Vec<_>>().join(",");
+    let queries = [
+        format!("up{{{}}}", values(30_000)),
+        format!("{{{},a=\"b\"}}", values(30_000)),
+        format!("up{{a=\"{}\"}}", "x".repeat(MAX_BYTES - 100)),
+        format!("up{{a=~\"{}\"}}", "(a|b)*[^c]{2}".repeat(60_000)),
+        " ".repeat(MAX_BYTES),
+        "#".repeat(MAX_BYTES),
+        format!("label_join(up, {})", vec!["\"a\""; 200_000].join(",")),
+        "\"".repeat(MAX_BYTES),
+        "[".repeat(MAX_BYTES),
+        "a".repeat(MAX_BYTES) + "(",
+    ];
+    for query in queries {
+        let start = Instant::now();
+        drop(parse(&query));
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(2), "{took:?} for {}...", query.get(..20).unwrap_or_default());
+    }
+}
