@@ -1,0 +1,165 @@
+//! The exporter as a daemon: a watch for each vCenter, and the routes in front of them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::Context;
+use axum::Router;
+use lynceus_service::{Daemon, Host};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::collect::Collector;
+use crate::config::{Config, VcenterConfig};
+use crate::metrics::{Metrics, PREFIX};
+use crate::routes;
+use crate::vsphere::Client;
+use crate::watch::{Published, Watch};
+
+/// The running exporter.
+pub struct App {
+    host: Host,
+    metrics: Metrics,
+    targets: Targets,
+}
+
+/// The vCenters that are watched, by name. Clones are the same targets.
+#[derive(Clone, Default)]
+pub struct Targets(Arc<RwLock<BTreeMap<String, Target>>>);
+
+struct Target {
+    settings: Settings,
+    pages: Arc<watch::Sender<Published>>,
+    stop: CancellationToken,
+}
+
+/// All that a watch depends on: where this changes at a reload, the watch is another one.
+#[derive(Clone, PartialEq)]
+struct Settings {
+    vcenter: VcenterConfig,
+    rest: Config,
+}
+
+impl Settings {
+    fn all(config: Config) -> Vec<Self> {
+        let rest = Config { vcenters: Vec::new(), ..config };
+        let vcenters = config.vcenters.into_iter();
+        vcenters.map(|vcenter| Self { vcenter, rest: rest.clone() }).collect()
+    }
+}
+
+impl Targets {
+    /// What is served for a vCenter; `None` where there is no such vCenter.
+    pub fn published(&self, name: &str) -> Option<Published> {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        targets.get(name).map(|target| target.pages.borrow().clone())
+    }
+
+    /// All names.
+    pub fn names(&self) -> Vec<String> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Why there is no page at all yet; `None` once there is one.
+    pub fn waiting(&self) -> Option<String> {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut reason = String::new();
+        for target in targets.values() {
+            match &*target.pages.borrow() {
+                Published::Page(_) => return None,
+                Published::Waiting(why) => reason.clone_from(why),
+            }
+        }
+        Some(reason)
+    }
+}
+
+impl App {
+    /// Starts and stops watches until they are as configured. Nothing changes where a part of it cannot be set up.
+    fn apply(&self, config: Config) -> anyhow::Result<()> {
+        let mut prepared = Vec::new();
+        for settings in Settings::all(config) {
+            let name = settings.vcenter.name.clone();
+            let client = Client::new(settings.vcenter.clone(), self.metrics.clone())
+                .map_err(|error| anyhow::anyhow!(error.chain()))
+                .with_context(|| format!("failed to set up the vCenter `{name}`"))?;
+            prepared.push((name, settings, client));
+        }
+        let mut targets = self.targets.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut old = std::mem::take(&mut *targets);
+        for (name, settings, client) in prepared {
+            let target = match old.remove(&name) {
+                Some(target) if target.settings == settings => target,
+                before => self.watch(name.clone(), settings, client, before),
+            };
+            targets.insert(name, target);
+        }
+        for (name, target) in old {
+            info!(vcenter = name, "no longer watched");
+            target.stop.cancel();
+        }
+        Ok(())
+    }
+
+    fn watch(&self, vcenter: String, settings: Settings, client: Arc<Client>, before: Option<Target>) -> Target {
+        let pages = before.map_or_else(
+            || Arc::new(watch::Sender::new(Published::Waiting("the first collection is under way".to_owned()))),
+            |before| {
+                before.stop.cancel();
+                before.pages
+            },
+        );
+        self.metrics.announce(&vcenter);
+        let collector = Collector {
+            vcenter: vcenter.clone(),
+            client,
+            collection: settings.rest.collection.clone(),
+            ownership: settings.rest.ownership.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let stop = self.host.shutdown().child_token();
+        let running = Watch::new(collector, pages.clone()).run(stop.clone());
+        let (targets, metrics) = (self.targets.clone(), self.metrics.clone());
+        self.host.spawn("watch", async move {
+            running.await;
+            if targets.published(&vcenter).is_none() {
+                metrics.withdraw(&vcenter);
+            }
+        });
+        Target { settings, pages, stop }
+    }
+}
+
+impl Daemon for App {
+    const NAME: &'static str = "lynceus-exporter";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const METRICS_PREFIX: &'static str = PREFIX;
+    type Config = Config;
+    type Args = ();
+
+    async fn start(config: Config, (): (), host: &Host) -> anyhow::Result<Self> {
+        let metrics = Metrics::default();
+        host.register(|registry| metrics.register(registry));
+        let app = Self { host: host.clone(), metrics, targets: Targets::default() };
+        app.apply(config)?;
+        // Ready to answer; whether a vCenter was reached is for its own page to say.
+        host.set_ready(true);
+        Ok(app)
+    }
+
+    fn router(&self) -> Router {
+        routes::router(self.targets.clone(), self.host.external_url().cloned())
+    }
+
+    fn links() -> &'static [(&'static str, &'static str)] {
+        &[("/sd/vcenters", "the vCenters, as targets for Prometheus' HTTP service discovery")]
+    }
+
+    async fn reload(&self, config: Config) -> anyhow::Result<()> {
+        self.apply(config)
+    }
+
+    /// Nothing to flush: the watches end with the host, and sign out.
+    async fn drain(&self) {}
+}

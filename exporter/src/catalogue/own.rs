@@ -1,0 +1,100 @@
+//! The exporter itself, on `/metrics`. `crate::metrics` fills them; a test compares the page with this table.
+
+use super::{Kind, Metric, Source, Unit};
+
+const fn own(
+    name: &'static str,
+    kind: Kind,
+    unit: Unit,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, unit, labels, source: Source::Own("exporter"), help }
+}
+
+pub(super) static METRICS: &[Metric] = &[
+    own("lynceus_exporter_collections_total", Kind::Counter, Unit::Count, &["vcenter"], "Collections that were made"),
+    own(
+        "lynceus_exporter_collections_failed_total",
+        Kind::Counter,
+        Unit::Count,
+        &["vcenter"],
+        "Collections of which a part failed",
+    ),
+    own("lynceus_exporter_sign_ins_total", Kind::Counter, Unit::Count, &["vcenter"], "Sessions opened on the vCenter"),
+    own(
+        "lynceus_exporter_vsphere_requests_total",
+        Kind::Counter,
+        Unit::Count,
+        &["vcenter", "method"],
+        "Requests sent to the vCenter, retries included",
+    ),
+    own(
+        "lynceus_exporter_vsphere_requests_failed_total",
+        Kind::Counter,
+        Unit::Count,
+        &["vcenter", "method", "reason"],
+        "Requests to the vCenter without a usable answer, retries included",
+    ),
+    own(
+        "lynceus_exporter_vsphere_request_duration_seconds",
+        Kind::Histogram,
+        Unit::Seconds,
+        &["vcenter", "method"],
+        "Time from sending a request to the vCenter to the end of its answer",
+    ),
+    own(
+        "lynceus_exporter_vsphere_response_bytes_total",
+        Kind::Counter,
+        Unit::Bytes,
+        &["vcenter"],
+        "Size of the vCenter's answers after decompression",
+    ),
+    own(
+        "lynceus_exporter_unpaired_series_total",
+        Kind::Counter,
+        Unit::Count,
+        &["vcenter"],
+        "Series of performance samples left out because they had another number of values than of timestamps",
+    ),
+    own(
+        "lynceus_exporter_unavailable_counters",
+        Kind::Gauge,
+        Unit::Count,
+        &["vcenter"],
+        "Performance counters of the catalogue that the vCenter does not have, or has in another unit",
+    ),
+    own(
+        "lynceus_exporter_page_size_bytes",
+        Kind::Gauge,
+        Unit::Bytes,
+        &["vcenter"],
+        "Size of the page that is served for the vCenter, before compression",
+    ),
+    own(
+        "lynceus_exporter_page_series",
+        Kind::Gauge,
+        Unit::Count,
+        &["vcenter"],
+        "Series on the page that is served for the vCenter",
+    ),
+];
+
+/// What every daemon of Lynceus shows under its own prefix.
+pub(super) static SHARED_METRICS: &[Metric] = &[
+    own("lynceus_exporter_build_info", Kind::Gauge, Unit::Info, &["version"], "Version of this binary"),
+    own(
+        "lynceus_exporter_config_last_reload_successful",
+        Kind::Gauge,
+        Unit::Boolean,
+        &[],
+        "Whether the last attempt to load the config was successful",
+    ),
+    own(
+        "lynceus_exporter_config_last_reload_success_timestamp_seconds",
+        Kind::Gauge,
+        Unit::Seconds,
+        &[],
+        "When the config was last loaded successfully, as Unix time",
+    ),
+];

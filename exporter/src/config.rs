@@ -1,0 +1,267 @@
+//! What the user writes in `exporter.yml`, and what the exporter makes of it.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use lynceus_service::tls::{ClientTls, RawClientTls};
+use lynceus_service::{Problems, SecretSource, format_duration};
+use serde::Deserialize;
+use url::Url;
+
+use crate::ownership::Ownership;
+
+/// As long as REQUIREMENTS gives a vCenter to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A page of 500 objects or a batch of 300 takes seconds on a busy vCenter.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// What one vCenter may have open for us; it serves people too.
+const MAX_CONNECTIONS: usize = 50;
+const MAX_RETRIES: u32 = 3;
+/// Doubled at each retry.
+const RETRY_BACK_OFF: Duration = Duration::from_secs(1);
+/// A page of 500 VMs is about 1 MB.
+const MAX_RESPONSE_BYTES: usize = 64 << 20;
+const INTERVAL: Duration = Duration::from_secs(30);
+/// vCenter's default lock-out is five wrong passwords in three minutes; doubling from 30 s stays below it.
+const MAX_BACK_OFF: Duration = Duration::from_secs(300);
+const BATCH_SIZE: usize = 300;
+const BATCHES_IN_FLIGHT: usize = 5;
+
+/// The whole config.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// At least one, with names of their own.
+    pub vcenters: Vec<VcenterConfig>,
+    /// How to collect.
+    pub collection: Collection,
+    /// Whose VM is whose.
+    pub ownership: Ownership,
+}
+
+/// One vCenter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VcenterConfig {
+    /// The label `vcenter`, and part of the page's path.
+    pub name: String,
+    /// The SOAP endpoint.
+    pub url: Url,
+    /// Who signs in.
+    pub username: String,
+    /// With which password.
+    pub password: SecretSource,
+    /// How the certificate is verified.
+    pub tls: ClientTls,
+    /// Limit for a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// Limit for a request, up to the last byte of the answer.
+    pub request_timeout: Duration,
+    /// Requests at the same time, and so connections.
+    pub max_connections: usize,
+    /// Attempts after the first.
+    pub max_retries: u32,
+    /// Wait before the first retry.
+    pub retry_back_off: Duration,
+    /// The largest answer that is read, decompressed.
+    pub max_response_bytes: usize,
+}
+
+/// How all vCenters are collected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Collection {
+    /// From the start of one collection to the start of the next.
+    pub interval: Duration,
+    /// The longest wait after failed collections.
+    pub max_back_off: Duration,
+    /// Objects in one performance query.
+    pub batch_size: usize,
+    /// Performance queries at the same time, for each vCenter.
+    pub batches_in_flight: usize,
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    vcenters: Vec<RawVcenter>,
+    #[serde(default)]
+    collection: RawCollection,
+    #[serde(default)]
+    ownership: Vec<RawRule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVcenter {
+    name: String,
+    url: String,
+    username: String,
+    password_file: Option<String>,
+    password_env: Option<String>,
+    #[serde(default)]
+    tls: RawClientTls,
+    connect_timeout: Option<String>,
+    request_timeout: Option<String>,
+    max_connections: Option<usize>,
+    max_retries: Option<u32>,
+    retry_back_off: Option<String>,
+    max_response_bytes: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawCollection {
+    interval: Option<String>,
+    max_back_off: Option<String>,
+    batch_size: Option<usize>,
+    batches_in_flight: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    team: String,
+    vm_name: String,
+}
+
+impl lynceus_service::Config for Config {
+    type Raw = RawConfig;
+
+    fn validate(raw: RawConfig, problems: &mut Problems) -> Option<Self> {
+        if raw.vcenters.is_empty() {
+            problems.push("vcenters", "at least one vCenter", "none");
+        }
+        let mut names = HashSet::new();
+        for (i, vcenter) in raw.vcenters.iter().enumerate() {
+            if !names.insert(vcenter.name.as_str()) {
+                problems.push(format!("vcenters[{i}].name"), "a name of its own", format!("`{}` twice", vcenter.name));
+            }
+        }
+        let vcenters: Vec<_> = raw.vcenters.into_iter().enumerate().map(|(i, raw)| vcenter(raw, i, problems)).collect();
+        let collection = collection(raw.collection, problems);
+        let ownership = ownership(raw.ownership, problems);
+        Some(Self {
+            vcenters: vcenters.into_iter().collect::<Option<_>>()?,
+            collection: collection?,
+            ownership: ownership?,
+        })
+    }
+}
+
+fn vcenter(raw: RawVcenter, i: usize, problems: &mut Problems) -> Option<VcenterConfig> {
+    let key = |name: &str| format!("vcenters[{i}].{name}");
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if raw.name.is_empty() || !raw.name.chars().all(plain) || raw.name.starts_with('.') {
+        let expected = "letters, digits, `-`, `_` or `.`, not beginning with `.`: it becomes part of a path";
+        problems.push(key("name"), expected, format!("`{}`", raw.name));
+    }
+    if raw.username.is_empty() {
+        problems.push(key("username"), "a user name such as `lynceus@vsphere.local`", "nothing");
+    }
+    let url = endpoint(&key("url"), &raw.url, problems);
+    let password = problems.secret(&key("password"), raw.password_file, raw.password_env);
+    let tls = ClientTls::from_raw(raw.tls, &key("tls"), problems);
+    let connect_timeout = duration(raw.connect_timeout, key("connect_timeout"), CONNECT_TIMEOUT, problems);
+    let request_timeout = duration(raw.request_timeout, key("request_timeout"), REQUEST_TIMEOUT, problems);
+    let retry_back_off = duration(raw.retry_back_off, key("retry_back_off"), RETRY_BACK_OFF, problems);
+    let max_connections = within(raw.max_connections, key("max_connections"), MAX_CONNECTIONS, 1, 1000, problems);
+    let max_retries = raw.max_retries.unwrap_or(MAX_RETRIES);
+    if max_retries > 10 {
+        problems.push(key("max_retries"), "0 to 10", max_retries);
+    }
+    let max_response_bytes =
+        within(raw.max_response_bytes, key("max_response_bytes"), MAX_RESPONSE_BYTES, 64 << 10, 1 << 30, problems);
+    Some(VcenterConfig {
+        name: raw.name,
+        url: url?,
+        username: raw.username,
+        password: password?,
+        tls: tls?,
+        connect_timeout: connect_timeout?,
+        request_timeout: request_timeout?,
+        max_connections: max_connections?,
+        max_retries,
+        retry_back_off: retry_back_off?,
+        max_response_bytes: max_response_bytes?,
+    })
+}
+
+/// The password travels in the request, so nothing but https will do.
+fn endpoint(key: &str, value: &str, problems: &mut Problems) -> Option<Url> {
+    let mut url = problems.url(key, value)?;
+    if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
+        let expected = "an https URL without a user, such as `https://vc01.example.net/sdk`";
+        let found = if url.scheme() == "https" { "a URL with a user in it".to_owned() } else { format!("`{value}`") };
+        problems.push(key, expected, found);
+        return None;
+    }
+    if url.path() == "/" {
+        url.set_path("/sdk");
+    }
+    Some(url)
+}
+
+fn collection(raw: RawCollection, problems: &mut Problems) -> Option<Collection> {
+    let key = |name: &str| format!("collection.{name}");
+    let interval = duration(raw.interval, key("interval"), INTERVAL, problems);
+    let default_back_off = MAX_BACK_OFF.max(interval.unwrap_or_default());
+    let max_back_off = duration(raw.max_back_off, key("max_back_off"), default_back_off, problems);
+    if let Some((interval, back_off)) = interval.zip(max_back_off)
+        && back_off < interval
+    {
+        let expected = format!("at least `collection.interval` ({})", format_duration(interval));
+        problems.push(key("max_back_off"), expected, format_duration(back_off));
+    }
+    // vCenter refuses requests of more than 500,000 XML elements; 5,000 objects are well below.
+    let batch_size = within(raw.batch_size, key("batch_size"), BATCH_SIZE, 1, 5000, problems);
+    let batches_in_flight =
+        within(raw.batches_in_flight, key("batches_in_flight"), BATCHES_IN_FLIGHT, 1, 100, problems);
+    Some(Collection {
+        interval: interval?,
+        max_back_off: max_back_off?,
+        batch_size: batch_size?,
+        batches_in_flight: batches_in_flight?,
+    })
+}
+
+fn ownership(rules: Vec<RawRule>, problems: &mut Problems) -> Option<Ownership> {
+    let mut ownership = Ownership::default();
+    for (i, rule) in rules.into_iter().enumerate() {
+        if rule.team.is_empty() {
+            problems.push(format!("ownership[{i}].team"), "the name of a team", "nothing");
+        }
+        if let Err(error) = ownership.push(rule.team, &rule.vm_name) {
+            // The last line of a regex error is the reason, those above it draw the place.
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let found = format!("`{}` ({reason})", rule.vm_name);
+            problems.push(format!("ownership[{i}].vm_name"), "a regular expression", found);
+        }
+    }
+    Some(ownership)
+}
+
+fn duration(value: Option<String>, key: String, default: Duration, problems: &mut Problems) -> Option<Duration> {
+    let Some(value) = value else { return Some(default) };
+    let duration = problems.duration(&key, &value)?;
+    if duration < Duration::from_secs(1) || duration > Duration::from_secs(3600) {
+        problems.push(key, "1s to 1h", format!("`{value}`"));
+        return None;
+    }
+    Some(duration)
+}
+
+fn within(
+    value: Option<usize>,
+    key: String,
+    default: usize,
+    least: usize,
+    most: usize,
+    problems: &mut Problems,
+) -> Option<usize> {
+    let value = value.unwrap_or(default);
+    if (least..=most).contains(&value) {
+        return Some(value);
+    }
+    problems.push(key, format!("{least} to {most}"), value);
+    None
+}

@@ -1,0 +1,191 @@
+//! Prometheus' text format 0.0.4, written line by line into one buffer.
+//!
+//! By hand because a page of a large vCenter has some hundred thousand lines, and the registry of a metrics library
+//! would keep each of them as an object between two collections.
+
+use std::fmt::Write;
+
+use crate::catalogue::Metric;
+
+/// A page while it is written.
+#[derive(Debug, Default)]
+pub struct Page {
+    text: String,
+    series: usize,
+}
+
+/// The samples of one metric and one object.
+pub struct Series<'a> {
+    page: &'a mut Page,
+    name: &'static str,
+    identity: &'a str,
+}
+
+/// A state that is shown as one series for each possible value.
+pub trait State: Copy + PartialEq + 'static {
+    /// All values.
+    const ALL: &'static [Self];
+    /// The value of the label `state`.
+    fn as_str(self) -> &'static str;
+}
+
+impl Page {
+    /// Writes a metric: its head, then what `samples` adds. Nothing where there are no samples.
+    pub fn metric(&mut self, metric: &Metric, samples: impl FnOnce(&mut Samples<'_>)) {
+        let (start, before) = (self.text.len(), self.series);
+        self.text.push_str("# HELP ");
+        self.text.push_str(metric.name);
+        self.text.push(' ');
+        escape(&mut self.text, &metric.full_help(), false);
+        self.text.push_str("\n# TYPE ");
+        self.text.push_str(metric.name);
+        self.text.push(' ');
+        self.text.push_str(metric.kind.as_str());
+        self.text.push('\n');
+        samples(&mut Samples { page: self, name: metric.name });
+        if self.series == before {
+            self.text.truncate(start);
+        }
+    }
+
+    /// The text, and how many series are in it.
+    pub fn finish(self) -> (String, usize) {
+        (self.text, self.series)
+    }
+}
+
+/// The samples of one metric.
+pub struct Samples<'a> {
+    page: &'a mut Page,
+    name: &'static str,
+}
+
+impl Samples<'_> {
+    /// Those of the object with these labels, which [`labels`] wrote.
+    pub fn of<'b>(&'b mut self, identity: &'b str) -> Series<'b> {
+        Series { page: self.page, name: self.name, identity }
+    }
+}
+
+impl Series<'_> {
+    /// One sample.
+    pub fn value(&mut self, value: f64) {
+        self.labelled(&[], value);
+    }
+
+    /// One sample, or none.
+    pub fn maybe(&mut self, value: Option<f64>) {
+        if let Some(value) = value {
+            self.value(value);
+        }
+    }
+
+    /// One sample with more labels. A label without a value is left out: to Prometheus it is the same.
+    pub fn labelled(&mut self, more: &[(&str, &str)], value: f64) {
+        let text = &mut self.page.text;
+        text.push_str(self.name);
+        text.push('{');
+        text.push_str(self.identity);
+        let mut first = self.identity.is_empty();
+        for (name, value) in more.iter().filter(|(_, value)| !value.is_empty()) {
+            push_label(text, name, value, &mut first);
+        }
+        text.push('}');
+        if text.ends_with("{}") {
+            text.truncate(text.len() - 2);
+        }
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(text, " {value}");
+        self.page.series += 1;
+    }
+
+    /// A state set, or nothing where the state is not known.
+    pub fn states<S: State>(&mut self, present: Option<S>) {
+        let Some(present) = present else { return };
+        for state in S::ALL {
+            let value = if *state == present { 1.0 } else { 0.0 };
+            self.labelled(&[("state", state.as_str())], value);
+        }
+    }
+}
+
+/// Labels as they stand between the braces.
+pub fn labels(labels: &[(&str, &str)]) -> String {
+    let (mut text, mut first) = (String::new(), true);
+    for (name, value) in labels {
+        push_label(&mut text, name, value, &mut first);
+    }
+    text
+}
+
+fn push_label(text: &mut String, name: &str, value: &str, first: &mut bool) {
+    if !std::mem::take(first) {
+        text.push(',');
+    }
+    text.push_str(name);
+    text.push_str("=\"");
+    escape(text, value, true);
+    text.push('"');
+}
+
+fn escape(text: &mut String, value: &str, quotes: bool) {
+    let mut rest = value;
+    while let Some(at) = rest.find(|c| matches!(c, '\\' | '\n') || (quotes && c == '"')) {
+        text.push_str(&rest[..at]);
+        text.push_str(match rest.as_bytes()[at] {
+            b'\\' => "\\\\",
+            b'\n' => "\\n",
+            _ => "\\\"",
+        });
+        rest = &rest[at + 1..];
+    }
+    text.push_str(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::metrics;
+    use crate::inventory::VmPower;
+
+    fn check(name: &str, samples: impl FnOnce(&mut Samples<'_>), expected: &str) {
+        let mut page = Page::default();
+        page.metric(metrics().find(|metric| metric.name == name).unwrap(), samples);
+        let text = page.finish().0;
+        let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(lines.join("\n"), expected);
+    }
+
+    #[test]
+    fn a_metric_without_samples_leaves_no_trace() {
+        let mut page = Page::default();
+        page.metric(metrics().next().unwrap(), |_| {});
+        assert_eq!(page.finish(), (String::new(), 0));
+    }
+
+    #[test]
+    fn labels_are_escaped() {
+        let identity = labels(&[("vm", "a\"b\\c\nd")]);
+        check("vsphere_vm_cpus", |out| out.of(&identity).value(2.0), r#"vsphere_vm_cpus{vm="a\"b\\c\nd"} 2"#);
+    }
+
+    #[test]
+    fn a_sample_without_labels_has_no_braces() {
+        check("vsphere_vm_cpus", |out| out.of("").value(0.5), "vsphere_vm_cpus 0.5");
+    }
+
+    #[test]
+    fn empty_labels_are_left_out() {
+        let samples = |out: &mut Samples<'_>| out.of("").labelled(&[("a", ""), ("b", "x")], 1.0);
+        check("vsphere_vm_info", samples, r#"vsphere_vm_info{b="x"} 1"#);
+    }
+
+    #[test]
+    fn a_state_set_has_one_series_for_each_state() {
+        let expected = "vsphere_vm_power_state{state=\"on\"} 0\n\
+                        vsphere_vm_power_state{state=\"off\"} 1\n\
+                        vsphere_vm_power_state{state=\"suspended\"} 0";
+        check("vsphere_vm_power_state", |out| out.of("").states(Some(VmPower::Off)), expected);
+        check("vsphere_vm_power_state", |out| out.of("").states(None::<VmPower>), "");
+    }
+}

@@ -1,0 +1,30 @@
+//! Command line of `lynceus-exporter`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use lynceus_exporter::App;
+use lynceus_service::{Defaults, Flags, parse, run};
+
+/// Prometheus exporter for VMware vCenter: virtual machines, hosts and datastores
+#[derive(Parser)]
+#[command(name = "lynceus-exporter", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+const EXAMPLES: &str = "Examples:
+  Check a config file, say what is wrong with it:
+    lynceus-exporter --config.file=exporter.yml --check-config
+  Run, reachable for a Prometheus on another machine:
+    lynceus-exporter --config.file=exporter.yml --web.listen-address=:19272
+  See what is collected:
+    curl http://127.0.0.1:19272/sd/vcenters
+    curl http://127.0.0.1:19272/vcenter/vc01/metrics";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli: Cli = parse(Defaults { config_file: "exporter.yml", listen_address: "127.0.0.1:19272" });
+    run::<App>(cli.flags, ()).await
+}

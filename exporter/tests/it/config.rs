@@ -1,0 +1,93 @@
+//! Config files, good and bad.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lynceus_exporter::Config;
+use lynceus_service::{load, parse_config};
+
+const VCENTER: &str = "vcenters: [{name: vc01, url: 'https://vc01', username: u, password_env: P}]\n";
+
+fn error(yaml: &str) -> String {
+    parse_config::<Config>(yaml, Path::new("exporter.yml")).map(|_| ()).unwrap_err().to_string()
+}
+
+#[test]
+fn the_example_is_valid_and_shows_the_defaults() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("exporter.example.yml");
+    let example = load::<Config>(&example).unwrap();
+    let plain = parse_config::<Config>(VCENTER, Path::new("exporter.yml")).unwrap();
+    assert_eq!(example.collection, plain.collection);
+    let limits = |config: &Config, i: usize| {
+        let vcenter = config.vcenters[i].clone();
+        (
+            vcenter.connect_timeout,
+            vcenter.request_timeout,
+            vcenter.max_connections,
+            vcenter.max_retries,
+            vcenter.retry_back_off,
+            vcenter.max_response_bytes,
+        )
+    };
+    assert_eq!(limits(&example, 0), limits(&plain, 0));
+    assert_eq!(example.ownership.team("db-1"), "red");
+}
+
+#[test]
+fn the_limits_that_vcenter_was_promised_are_the_defaults() {
+    let config = parse_config::<Config>(VCENTER, Path::new("exporter.yml")).unwrap();
+    let vcenter = &config.vcenters[0];
+    assert_eq!((vcenter.max_connections, vcenter.max_retries), (50, 3));
+    assert_eq!(vcenter.connect_timeout, Duration::from_secs(30));
+    assert_eq!((config.collection.batch_size, config.collection.batches_in_flight), (300, 5));
+}
+
+#[test]
+fn a_url_without_a_path_is_completed() {
+    let config = parse_config::<Config>(VCENTER, Path::new("exporter.yml")).unwrap();
+    assert_eq!(config.vcenters[0].url.as_str(), "https://vc01/sdk");
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let yaml = r#"vcenters:
+  - name: "vc/01"
+    url: http://vc01.example.net/sdk
+    username: ""
+    password_file: secret
+    password_env: SECRET
+    tls:
+      ca_file: ca.pem
+      pinned_sha256: [abc]
+    connect_timeout: 30
+    max_connections: 0
+    max_retries: 11
+  - name: vc02
+    url: https://user:hunter2@vc02/sdk
+    username: u
+  - name: vc02
+    url: vc02
+    username: u
+    password_env: SECRET
+collection:
+  interval: 2m
+  max_back_off: 1m
+  batch_size: 5001
+ownership:
+  - team: ""
+    vm_name: "db-(.*"
+"#;
+    insta::assert_snapshot!(error(yaml));
+}
+
+#[test]
+fn no_vcenter_is_a_problem() {
+    insta::assert_snapshot!(error("vcenters: []\n"), @"exporter.yml:1: vcenters: expected at least one vCenter, found none");
+}
+
+#[test]
+fn an_unknown_key_is_a_problem() {
+    let found = error(&VCENTER.replace("username", "user"));
+    assert!(found.starts_with("exporter.yml:1: vcenters[0]"), "{found}");
+    assert!(found.contains("user"), "{found}");
+}

@@ -1,0 +1,7 @@
+//! Tests of the exporter as a whole.
+
+mod config;
+
+mod generated;
+
+mod support;
