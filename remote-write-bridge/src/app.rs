@@ -1,0 +1,169 @@
+//! Build, run, drain.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::http::{HeaderMap, header};
+use axum::routing::post;
+use lynceus_service::{Daemon, Host};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::archive::Archive;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::writer::{Queue, Slots, Writer, slots};
+use crate::{read, write};
+
+/// Between two looks at ClickHouse: soon while it is away, seldom while it is there.
+const CHECK_AWAY: Duration = Duration::from_secs(1);
+const CHECK_THERE: Duration = Duration::from_secs(5);
+/// As many bodies of the largest size may be in memory at a time.
+const BODIES_IN_MEMORY: usize = 8;
+/// Bodies are counted in these, since a semaphore counts to 2^32 only.
+const BODY_UNIT: usize = 1024;
+
+/// The bridge.
+pub struct App {
+    shared: Arc<Shared>,
+    closing: CancellationToken,
+}
+
+/// What requests use.
+pub(crate) struct Shared {
+    pub(crate) archive: Arc<Archive>,
+    pub(crate) queue: Queue,
+    pub(crate) metrics: Metrics,
+    lives: Lives,
+}
+
+impl Shared {
+    /// The config of now. A request keeps the one that it began with.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        self.lives.get()
+    }
+}
+
+/// Config and the limits made from it, replaced together.
+pub(crate) struct Live {
+    pub(crate) config: Config,
+    pub(crate) slots: Slots,
+    pub(crate) reads: Semaphore,
+    bodies: Arc<Semaphore>,
+}
+
+impl Live {
+    fn new(config: Config) -> Self {
+        let slots = slots(config.ingest.max_queued_samples);
+        let reads = Semaphore::new(config.read.max_concurrent);
+        let bodies = Arc::new(Semaphore::new(BODIES_IN_MEMORY * units(config.ingest.max_body_bytes)));
+        Self { config, slots, reads, bodies }
+    }
+
+    /// Waits until there is memory for a body.
+    pub(crate) async fn reserve_body(&self, headers: &HeaderMap) -> Option<OwnedSemaphorePermit> {
+        let most = self.config.ingest.max_body_bytes;
+        let length = write::header_text(headers, header::CONTENT_LENGTH).parse().unwrap_or(most);
+        let wanted = u32::try_from(units(length.min(most))).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        self.bodies.clone().acquire_many_owned(wanted).await.ok()
+    }
+}
+
+fn units(bytes: usize) -> usize {
+    bytes.div_ceil(BODY_UNIT).max(1)
+}
+
+/// The present [`Live`]. Clones see the same.
+#[derive(Clone)]
+pub(crate) struct Lives(Arc<RwLock<Arc<Live>>>);
+
+impl Lives {
+    pub(crate) fn get(&self) -> Arc<Live> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, config: Config) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Live::new(config));
+    }
+}
+
+impl Daemon for App {
+    const NAME: &'static str = "lynceus-bridge";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const METRICS_PREFIX: &'static str = "lynceus_bridge";
+    type Config = Config;
+    type Args = ();
+
+    async fn start(config: Config, _: (), host: &Host) -> anyhow::Result<Self> {
+        let metrics = Metrics::new();
+        metrics.register(host);
+        let archive = Archive::open(config.clone(), metrics.clone()).context("clickhouse.tls")?;
+        let archive = Arc::new(archive);
+        let lives = Lives(Arc::new(RwLock::new(Arc::new(Live::new(config)))));
+        let closing = CancellationToken::new();
+        let (queue, receiver) = Queue::new(metrics.clone());
+        let writer = Writer { archive: archive.clone(), lives: lives.clone(), closing: closing.clone() };
+        host.spawn("writer", writer.run(receiver));
+        host.spawn("check", check(archive.clone(), host.clone()));
+        Ok(Self { shared: Arc::new(Shared { archive, queue, metrics, lives }), closing })
+    }
+
+    fn router(&self) -> Router {
+        Router::new()
+            .route("/api/v1/write", post(write::write))
+            .route("/api/v1/read", post(read::read))
+            .with_state(self.shared.clone())
+    }
+
+    fn links() -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    async fn reload(&self, config: Config) -> anyhow::Result<()> {
+        self.shared.archive.reconfigure(config.clone()).context("clickhouse.tls")?;
+        self.shared.lives.set(config);
+        Ok(())
+    }
+
+    async fn drain(&self) {
+        // The writer, a task of the host, stores what is left and ends.
+        self.closing.cancel();
+    }
+}
+
+/// Prepares the tables as soon as ClickHouse is there, and keeps readiness true to it.
+async fn check(archive: Arc<Archive>, host: Host) {
+    let stop = host.shutdown();
+    let mut said = None;
+    loop {
+        let outcome = tokio::select! {
+            outcome = archive.check() => outcome,
+            () = stop.cancelled() => return,
+        };
+        host.set_ready(outcome.is_ok());
+        // Once for each change, not for each look.
+        match (&outcome, &said) {
+            (Ok(()), Some(_)) => {
+                info!("ClickHouse is back");
+                said = None;
+            }
+            (Err(error), said_before) => {
+                let text = error.to_string();
+                if said_before.as_ref() != Some(&text) {
+                    warn!(%error, "not ready: writes are answered 503 until this passes");
+                }
+                said = Some(text);
+            }
+            (Ok(()), None) => {}
+        }
+        let pause = if outcome.is_ok() { CHECK_THERE } else { CHECK_AWAY };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}

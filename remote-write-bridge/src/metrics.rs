@@ -1,0 +1,232 @@
+//! Every metric of the bridge. The registry adds `lynceus_bridge_` and, to counters, `_total`.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use lynceus_service::Host;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Unit;
+
+use crate::time;
+
+/// From a local engine to the default timeout.
+const INSERT_SECONDS: [f64; 10] = [0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0];
+/// ClickHouse wants 10,000 to 100,000; below 1,000 inserts are dear.
+const BATCH_ROWS: [f64; 9] = [10., 100., 1_000., 3_000., 10_000., 30_000., 100_000., 300_000., 1_000_000.];
+
+pub(crate) const TABLES: [&str; 2] = ["series", "samples"];
+
+/// What became of a write request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteOutcome {
+    /// All is stored: 204.
+    Stored,
+    /// Stored but for some samples that cannot be: 400.
+    PartlyRefused,
+    /// No message: 400.
+    Malformed,
+    /// A content type or encoding that is not known: 415.
+    Unsupported,
+    /// 413.
+    TooLarge,
+    /// Too many samples wait already: 503.
+    QueueFull,
+    /// ClickHouse did not take it: 503.
+    Unavailable,
+    /// The body did not come in time, or not whole: 408.
+    Incomplete,
+}
+
+impl WriteOutcome {
+    const ALL: [Self; 8] = [
+        Self::Stored,
+        Self::PartlyRefused,
+        Self::Malformed,
+        Self::Unsupported,
+        Self::TooLarge,
+        Self::QueueFull,
+        Self::Unavailable,
+        Self::Incomplete,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::PartlyRefused => "partly_refused",
+            Self::Malformed => "malformed",
+            Self::Unsupported => "unsupported",
+            Self::TooLarge => "too_large",
+            Self::QueueFull => "queue_full",
+            Self::Unavailable => "unavailable",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
+/// Why something in a request cannot be stored, however often it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    InvalidLabels,
+    TooOld,
+    TooFarInFuture,
+    NativeHistogram,
+    Exemplar,
+}
+
+impl Refusal {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::InvalidLabels, Self::TooOld, Self::TooFarInFuture, Self::NativeHistogram, Self::Exemplar];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidLabels => "invalid_labels",
+            Self::TooOld => "too_old",
+            Self::TooFarInFuture => "too_far_in_future",
+            Self::NativeHistogram => "native_histogram",
+            Self::Exemplar => "exemplar",
+        }
+    }
+}
+
+/// What became of a read request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadOutcome {
+    Answered,
+    /// Not a request that is understood, or its answer is over a limit: 400 or 415.
+    Refused,
+    /// ClickHouse did not answer, or too many read already: 503.
+    Unavailable,
+}
+
+impl ReadOutcome {
+    const ALL: [Self; 3] = [Self::Answered, Self::Refused, Self::Unavailable];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+type Label = [(&'static str, &'static str); 1];
+type Labels = [(&'static str, &'static str); 2];
+
+/// The bridge's metrics. Clones count together.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    write_requests: Family<Label, Counter>,
+    pub(crate) samples_received: Counter,
+    pub(crate) samples_stored: Counter,
+    refused: Family<Label, Counter>,
+    pub(crate) metadata_ignored: Counter,
+    pub(crate) queued_samples: Gauge,
+    inserts: Family<Labels, Counter>,
+    insert_seconds: Family<Label, Histogram>,
+    insert_rows: Family<Label, Histogram>,
+    last_insert: Gauge<f64, AtomicU64>,
+    pub(crate) clickhouse_up: Gauge,
+    read_requests: Family<Label, Counter>,
+    pub(crate) read_samples: Counter,
+    pub(crate) read_series: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let metrics = Self {
+            write_requests: Family::default(),
+            samples_received: Counter::default(),
+            samples_stored: Counter::default(),
+            refused: Family::default(),
+            metadata_ignored: Counter::default(),
+            queued_samples: Gauge::default(),
+            inserts: Family::default(),
+            insert_seconds: Family::new_with_constructor(|| Histogram::new(INSERT_SECONDS)),
+            insert_rows: Family::new_with_constructor(|| Histogram::new(BATCH_ROWS)),
+            last_insert: Gauge::default(),
+            clickhouse_up: Gauge::default(),
+            read_requests: Family::default(),
+            read_samples: Counter::default(),
+            read_series: Counter::default(),
+        };
+        for outcome in WriteOutcome::ALL {
+            drop(metrics.write_requests.get_or_create(&[("outcome", outcome.as_str())]));
+        }
+        for reason in Refusal::ALL {
+            drop(metrics.refused.get_or_create(&[("reason", reason.as_str())]));
+        }
+        for outcome in ReadOutcome::ALL {
+            drop(metrics.read_requests.get_or_create(&[("outcome", outcome.as_str())]));
+        }
+        for table in TABLES {
+            drop(metrics.insert_seconds.get_or_create(&[("table", table)]));
+            drop(metrics.insert_rows.get_or_create(&[("table", table)]));
+            for outcome in ["success", "failure"] {
+                drop(metrics.inserts.get_or_create(&[("table", table), ("outcome", outcome)]));
+            }
+        }
+        metrics
+    }
+
+    pub(crate) fn register(&self, host: &Host) {
+        host.register(|registry| {
+            let help =
+                "Remote-write requests by what became of them; all but stored are retried or dropped by the sender";
+            registry.register("write_requests", help, self.write_requests.clone());
+            let help = "Samples in remote-write requests that could be decoded, repeated ones included";
+            registry.register("samples_received", help, self.samples_received.clone());
+            let help = "Samples that ClickHouse has acknowledged, repeated ones included";
+            registry.register("samples_stored", help, self.samples_stored.clone());
+            let help = "Samples, histograms and exemplars answered 400, which the sender does not send again";
+            registry.register("refused", help, self.refused.clone());
+            let help = "Metric metadata (type, help, unit) received; it is not kept";
+            registry.register("metadata_ignored", help, self.metadata_ignored.clone());
+            let help = "Samples that wait for ClickHouse";
+            registry.register("queued_samples", help, self.queued_samples.clone());
+            let help = "Tries to insert a batch";
+            registry.register("inserts", help, self.inserts.clone());
+            let help = "Duration of a try to insert a batch";
+            registry.register_with_unit("insert_duration", help, Unit::Seconds, self.insert_seconds.clone());
+            let help = "Rows of a batch that was inserted";
+            registry.register("insert_rows", help, self.insert_rows.clone());
+            let help = "When samples were last stored, as Unix time; 0 before the first";
+            registry.register_with_unit("last_insert_timestamp", help, Unit::Seconds, self.last_insert.clone());
+            let help = "Whether ClickHouse answered the last check and its tables are as this bridge needs them";
+            registry.register("clickhouse_up", help, self.clickhouse_up.clone());
+            let help = "Remote-read requests by what became of them";
+            registry.register("read_requests", help, self.read_requests.clone());
+            let help = "Samples given to remote read";
+            registry.register("read_samples", help, self.read_samples.clone());
+            let help = "Series given to remote read";
+            registry.register("read_series", help, self.read_series.clone());
+        });
+    }
+
+    pub(crate) fn write_request(&self, outcome: WriteOutcome) {
+        self.write_requests.get_or_create(&[("outcome", outcome.as_str())]).inc();
+    }
+
+    pub(crate) fn refused(&self, reason: Refusal, count: u64) {
+        self.refused.get_or_create(&[("reason", reason.as_str())]).inc_by(count);
+    }
+
+    pub(crate) fn read_request(&self, outcome: ReadOutcome) {
+        self.read_requests.get_or_create(&[("outcome", outcome.as_str())]).inc();
+    }
+
+    pub(crate) fn observe_insert(&self, table: &'static str, rows: usize, duration: Duration, success: bool) {
+        let outcome = if success { "success" } else { "failure" };
+        self.inserts.get_or_create(&[("table", table), ("outcome", outcome)]).inc();
+        self.insert_seconds.get_or_create(&[("table", table)]).observe(duration.as_secs_f64());
+        if success {
+            self.insert_rows.get_or_create(&[("table", table)]).observe(rows as f64);
+            if table == "samples" {
+                self.last_insert.set(time::now_millis() as f64 / 1000.);
+            }
+        }
+    }
+}

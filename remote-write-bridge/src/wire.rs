@@ -1,0 +1,220 @@
+//! Prometheus' remote protocols, version 1.0, as they are on the wire: snappy blocks of protobuf messages.
+//!
+//! The messages are those of prometheus/prompb/{remote,types}.proto, with the fields that are used here.
+
+use bytes::Bytes;
+use prost::Message;
+
+pub(crate) const CONTENT_TYPE: &str = "application/x-protobuf";
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WriteRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) timeseries: Vec<TimeSeries>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) metadata: Vec<Unread>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct TimeSeries {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) labels: Vec<Label>,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) exemplars: Vec<Unread>,
+    #[prost(message, repeated, tag = "4")]
+    pub(crate) histograms: Vec<Unread>,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
+pub(crate) struct Label {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(string, tag = "2")]
+    pub(crate) value: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct Sample {
+    #[prost(double, tag = "1")]
+    pub(crate) value: f64,
+    /// Milliseconds since 1970.
+    #[prost(int64, tag = "2")]
+    pub(crate) timestamp: i64,
+}
+
+/// A message that is counted, not read.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct Unread {}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ReadRequest {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) queries: Vec<Query>,
+    #[prost(enumeration = "ResponseType", repeated, tag = "2")]
+    pub(crate) accepted_response_types: Vec<i32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum ResponseType {
+    Samples = 0,
+    StreamedXorChunks = 1,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Query {
+    #[prost(int64, tag = "1")]
+    pub(crate) start_timestamp_ms: i64,
+    #[prost(int64, tag = "2")]
+    pub(crate) end_timestamp_ms: i64,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) matchers: Vec<LabelMatcher>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct LabelMatcher {
+    #[prost(enumeration = "MatcherType", tag = "1")]
+    pub(crate) r#type: i32,
+    #[prost(string, tag = "2")]
+    pub(crate) name: String,
+    #[prost(string, tag = "3")]
+    pub(crate) value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum MatcherType {
+    Equal = 0,
+    NotEqual = 1,
+    Regex = 2,
+    NotRegex = 3,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ReadResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) results: Vec<QueryResult>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct QueryResult {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) timeseries: Vec<TimeSeries>,
+}
+
+/// Why a body is no message.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("expected `content-type: {CONTENT_TYPE}` with a message of version 1.0, found `{0}`")]
+    ContentType(String),
+    #[error("expected `content-encoding: snappy`, found `{0}`")]
+    ContentEncoding(String),
+    #[error(
+        "expected a body of at most {limit} bytes, found {found} when unpacked; the limit is ingest.max_body_bytes"
+    )]
+    TooLarge { found: usize, limit: usize },
+    #[error("expected a body packed as a snappy block: {0}")]
+    Snappy(#[source] snap::Error),
+    #[error("expected a protobuf message {name}: {error}")]
+    Protobuf { name: &'static str, error: prost::DecodeError },
+}
+
+/// Checks what the headers say about a body. A 2.0 message parsed as 1.0 would be an empty one, and its samples lost
+/// without an error, so whatever is not known to be 1.0 is refused.
+pub(crate) fn check_headers(content_type: &str, content_encoding: &str, message: &str) -> Result<(), BodyError> {
+    let mut parts = content_type.split(';').map(str::trim);
+    let known = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(CONTENT_TYPE))
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) => !name.eq_ignore_ascii_case("proto") || value.trim_matches('"') == message,
+            None => parameter.is_empty(),
+        });
+    if !known {
+        return Err(BodyError::ContentType(content_type.to_owned()));
+    }
+    if !content_encoding.eq_ignore_ascii_case("snappy") {
+        return Err(BodyError::ContentEncoding(content_encoding.to_owned()));
+    }
+    Ok(())
+}
+
+/// Unpacks and decodes a body. The size that it claims is checked before memory is taken for it.
+pub(crate) fn decode<M: Message + Default>(body: &Bytes, name: &'static str, limit: usize) -> Result<M, BodyError> {
+    let found = snap::raw::decompress_len(body).map_err(BodyError::Snappy)?;
+    if found > limit {
+        return Err(BodyError::TooLarge { found, limit });
+    }
+    let unpacked = snap::raw::Decoder::new().decompress_vec(body).map_err(BodyError::Snappy)?;
+    M::decode(unpacked.as_slice()).map_err(|error| BodyError::Protobuf { name, error })
+}
+
+/// Encodes and packs a message.
+pub(crate) fn encode(message: &impl Message) -> Result<Vec<u8>, snap::Error> {
+    snap::raw::Encoder::new().compress_vec(&message.encode_to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn headers(content_type: &str, encoding: &str) -> bool {
+        check_headers(content_type, encoding, "prometheus.WriteRequest").is_ok()
+    }
+
+    #[test]
+    fn only_known_content_is_taken() {
+        assert!(headers("application/x-protobuf", "snappy"));
+        assert!(headers("application/x-protobuf;proto=prometheus.WriteRequest", "snappy"));
+        assert!(headers("Application/X-Protobuf; proto=\"prometheus.WriteRequest\"; charset=utf-8", "Snappy"));
+        assert!(!headers("application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy"));
+        assert!(!headers("application/x-protobuf; proto", "snappy"));
+        assert!(!headers("application/json", "snappy"));
+        assert!(!headers("", "snappy"));
+        assert!(!headers("application/x-protobuf", ""));
+        assert!(!headers("application/x-protobuf", "zstd"));
+    }
+
+    #[test]
+    fn a_claimed_size_is_checked_before_it_is_believed() {
+        // A snappy block that claims 4 GB - 1 and holds nothing.
+        let body = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
+        let error = decode::<WriteRequest>(&body, "WriteRequest", LIMIT).unwrap_err();
+        assert!(matches!(error, BodyError::TooLarge { found: 4_294_967_295, limit: LIMIT }), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_snappy_or_not_protobuf_is_said() {
+        let error = decode::<WriteRequest>(&Bytes::from_static(b"\x05hello"), "WriteRequest", LIMIT).unwrap_err();
+        assert!(error.to_string().starts_with("expected a body packed as a snappy block: "), "{error}");
+        let packed = snap::raw::Encoder::new().compress_vec(b"\x0a\x05hello").unwrap();
+        let error = decode::<WriteRequest>(&packed.into(), "WriteRequest", LIMIT).unwrap_err();
+        assert!(error.to_string().starts_with("expected a protobuf message WriteRequest: "), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(bytes: Vec<u8>, packed: bool) {
+            let body = if packed { snap::raw::Encoder::new().compress_vec(&bytes).unwrap() } else { bytes };
+            let body = Bytes::from(body);
+            drop(decode::<WriteRequest>(&body, "WriteRequest", LIMIT));
+            drop(decode::<ReadRequest>(&body, "ReadRequest", LIMIT));
+        }
+
+        #[test]
+        fn no_damage_to_a_message_makes_the_decoder_panic(at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+            let label = Label { name: "__name__".into(), value: "up".into() };
+            let sample = Sample { value: f64::NAN, timestamp: i64::MIN };
+            let series = TimeSeries { labels: vec![label], samples: vec![sample], ..TimeSeries::default() };
+            let mut bytes = WriteRequest { timeseries: vec![series; 3], metadata: vec![] }.encode_to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            drop(WriteRequest::decode(bytes.as_slice()));
+        }
+    }
+}

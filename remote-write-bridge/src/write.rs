@@ -1,0 +1,155 @@
+//! `POST /api/v1/write`: remote write 1.0.
+//!
+//! The answer comes when ClickHouse has the samples. A sender that goes away before changes nothing: what is queued is
+//! stored. 503 asks to send again; 400, 413 and 415 tell that sending again is of no use.
+
+mod accept;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use crate::app::{Live, Shared};
+use crate::archive::ArchiveError;
+use crate::metrics::WriteOutcome;
+use crate::time;
+use crate::wire::{self, BodyError, WriteRequest};
+use crate::writer::SubmitError;
+use accept::{Accepted, TimeRange, accept};
+
+const MESSAGE: &str = "prometheus.WriteRequest";
+/// A sender that takes longer holds memory for nothing; Prometheus gives up after 30 s as well.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Seconds after which the sender should try again. Prometheus backs off from 30 ms to 5 s by itself.
+const RETRY_AFTER: &str = "5";
+
+/// Why a request is not answered 204.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("the body did not arrive within {BODY_TIMEOUT:?}")]
+    Slow,
+    #[error("the body did not arrive whole: {0}")]
+    Broken(String),
+    #[error("stored {stored} of {received} samples; refused: {refused}")]
+    PartlyRefused { stored: usize, received: u64, refused: accept::Refused },
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    #[error("{0}; nothing of this request is acknowledged, send it again")]
+    Archive(Arc<ArchiveError>),
+}
+
+impl WriteError {
+    fn outcome(&self) -> (StatusCode, WriteOutcome) {
+        match self {
+            Self::Body(BodyError::ContentType(_) | BodyError::ContentEncoding(_)) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, WriteOutcome::Unsupported)
+            }
+            Self::Body(BodyError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, WriteOutcome::TooLarge),
+            Self::Body(BodyError::Snappy(_) | BodyError::Protobuf { .. }) => {
+                (StatusCode::BAD_REQUEST, WriteOutcome::Malformed)
+            }
+            Self::Slow | Self::Broken(_) => (StatusCode::REQUEST_TIMEOUT, WriteOutcome::Incomplete),
+            Self::PartlyRefused { .. } => (StatusCode::BAD_REQUEST, WriteOutcome::PartlyRefused),
+            Self::Submit(SubmitError::Full { .. }) => (StatusCode::SERVICE_UNAVAILABLE, WriteOutcome::QueueFull),
+            Self::Submit(SubmitError::Closed) | Self::Archive(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, WriteOutcome::Unavailable)
+            }
+        }
+    }
+}
+
+/// The handler.
+pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    match store(&shared, request).await {
+        Ok(()) => {
+            shared.metrics.write_request(WriteOutcome::Stored);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => {
+            let (status, outcome) = error.outcome();
+            shared.metrics.write_request(outcome);
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                debug!(%error, "a write request is put off");
+                let headers = [(header::RETRY_AFTER, RETRY_AFTER)];
+                return (status, headers, format!("{error}\n")).into_response();
+            }
+            warn!(%error, %status, "a write request is refused");
+            (status, format!("{error}\n")).into_response()
+        }
+    }
+}
+
+async fn store(shared: &Shared, request: Request) -> Result<(), WriteError> {
+    let live = shared.live();
+    let (parts, body) = request.into_parts();
+    let text = |name| header_text(&parts.headers, name);
+    wire::check_headers(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), MESSAGE)?;
+    // Before the body is read: while nothing can be stored, nothing needs to be decoded.
+    shared.archive.require_prepared().map_err(|error| WriteError::Archive(Arc::new(error)))?;
+    let accepted = decode(shared, &live, &parts.headers, body).await?;
+
+    shared.metrics.samples_received.inc_by(accepted.received);
+    shared.metrics.metadata_ignored.inc_by(accepted.metadata);
+    let stored = accepted.samples.len();
+    if stored > 0 {
+        let answer = shared.queue.submit(accepted.samples, accepted.series, &live.slots)?;
+        // The writer answers everything that it has taken.
+        answer.await.map_err(|_| SubmitError::Closed)?.map_err(WriteError::Archive)?;
+    }
+    shared.metrics.samples_stored.inc_by(stored as u64);
+    // Counted here and not before: a request that is sent again is refused again.
+    for (reason, count) in accepted.refused.counts() {
+        shared.metrics.refused(reason, count);
+    }
+    if accepted.refused.is_empty() {
+        return Ok(());
+    }
+    Err(WriteError::PartlyRefused { stored, received: accepted.received, refused: accepted.refused })
+}
+
+async fn decode(shared: &Shared, live: &Arc<Live>, headers: &HeaderMap, body: Body) -> Result<Accepted, WriteError> {
+    // Held until the request is decoded: so many bodies may be in memory at a time.
+    let _memory = live.reserve_body(headers).await;
+    let limit = live.config.ingest.max_body_bytes;
+    let body = read_body(body, headers, limit).await?;
+    let archive = shared.archive.clone();
+    let live = live.clone();
+    let decoded = tokio::task::spawn_blocking(move || {
+        let request: WriteRequest = wire::decode(&body, MESSAGE, limit)?;
+        let range = TimeRange {
+            now: time::now_millis(),
+            retention: live.config.retention,
+            max_future: live.config.ingest.max_future,
+        };
+        Ok(accept(request, range, |series_id, month| archive.knows(series_id, month)))
+    });
+    decoded.await.map_err(|_| WriteError::Submit(SubmitError::Closed))?
+}
+
+pub(crate) fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+async fn read_body(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, WriteError> {
+    let too_large = |found| WriteError::Body(BodyError::TooLarge { found, limit });
+    if let Ok(length) = header_text(headers, header::CONTENT_LENGTH).parse::<usize>()
+        && length > limit
+    {
+        return Err(too_large(length));
+    }
+    match timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit + 1)),
+        Ok(Err(error)) => Err(WriteError::Broken(error.to_string())),
+        Err(_) => Err(WriteError::Slow),
+    }
+}
