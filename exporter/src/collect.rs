@@ -13,7 +13,7 @@ use crate::inventory::{self, HostConnection, Inventory, VmPower};
 use crate::metrics::Metrics;
 use crate::ownership::Ownership;
 use crate::state::{Findings, Part, Reading};
-use crate::vsphere::{Client, Error, FaultKind, Method, PerfRequest, methods};
+use crate::vsphere::{Client, EntityPerformance, Error, FaultKind, Method, PerfRequest, methods};
 
 /// How many objects that vanish between inventory and query are taken out of one batch before it is given up.
 const MAX_VANISHED: usize = 20;
@@ -133,14 +133,16 @@ impl Collector {
                 let body = request.body(ids);
                 let entities = methods::query_perf(self.client.transport(), &session, &body).await?;
                 self.metrics.unpaired_series(&self.vcenter, entities.iter().map(|entity| entity.unpaired).sum());
-                let place = |(id, sample)| request.place(id).map(|place| (place, sample));
-                Ok(entities
-                    .into_iter()
-                    .map(|entity| (entity.id, entity.samples.into_iter().filter_map(place).collect()))
-                    .collect())
+                Ok(readings(&request, entities))
             })
             .await
     }
+}
+
+/// Samples with the places of their counters in place of ids, which mean something within one vCenter only.
+pub fn readings(request: &PerfRequest, entities: Vec<EntityPerformance>) -> Vec<Reading> {
+    let place = |(id, sample)| request.place(id).map(|place| (place, sample));
+    entities.into_iter().map(|entity| (entity.id, entity.samples.into_iter().filter_map(place).collect())).collect()
 }
 
 fn unavailable(counters: &crate::vsphere::CounterIds) -> usize {

@@ -19,7 +19,8 @@ mod transport;
 mod xml;
 
 pub use client::Client;
-pub use counters::CounterIds;
+pub use counters::{CounterIds, decode_counters};
+pub use envelope::{Answer, open};
 pub use error::{Error, FailureReason, Fault, FaultKind};
 pub use methods::Method;
 pub use performance::{EntityPerformance, PerfRequest, Sample, decode_performance};

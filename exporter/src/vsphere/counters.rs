@@ -32,7 +32,7 @@ impl CounterIds {
 }
 
 /// Reads the answer to the property `perfCounter` of the PerformanceManager.
-pub(super) fn decode_counters(mut xml: Xml<'_>) -> Result<CounterIds, XmlError> {
+pub fn decode_counters(mut xml: Xml<'_>) -> Result<CounterIds, XmlError> {
     let mut counters = CounterIds::default();
     xml.expect("returnval")?;
     while let Some(objects) = xml.child()? {

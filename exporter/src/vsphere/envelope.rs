@@ -4,7 +4,7 @@ use super::xml::{Xml, XmlError};
 use super::{Fault, FaultKind, MoRef};
 
 /// What an answer holds.
-pub(super) enum Answer<'a> {
+pub enum Answer<'a> {
     /// The reader stands inside the response element: its children are the return values.
     Response(Xml<'a>),
     /// vCenter says no.
@@ -18,8 +18,8 @@ pub(super) fn wrap(body: &str) -> String {
     [HEAD, body, TAIL].concat()
 }
 
-/// Takes the envelope off an answer.
-pub(super) fn open<'a>(text: &'a str, response: &str) -> Result<Answer<'a>, XmlError> {
+/// Takes the envelope off an answer, which has to be this response.
+pub fn open<'a>(text: &'a str, response: &str) -> Result<Answer<'a>, XmlError> {
     let mut xml = Xml::new(text);
     xml.expect("Envelope")?;
     while let Some(element) = xml.child()? {

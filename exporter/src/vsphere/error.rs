@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use lynceus_service::SecretError;
-use lynceus_service::tls::{ClientTls, TlsError};
+use lynceus_service::tls::{TlsError, untrusted_certificate};
 
 use super::xml::XmlError;
 use super::{Method, MoRef};
@@ -36,13 +36,8 @@ pub enum Problem {
     #[error("failed to set up the HTTP client: {0}")]
     Http(String),
     /// The certificate is not one that may be trusted.
-    #[error("the certificate is not trusted ({reason}); {}", certificate_hint(fingerprint.as_deref()))]
-    Certificate {
-        /// The verifier's words.
-        reason: String,
-        /// SHA-256 of the certificate that was presented.
-        fingerprint: Option<String>,
-    },
+    #[error("{0}: set `tls.ca_file`, or list the fingerprint under `tls.pinned_sha256` if it is the vCenter's own")]
+    Certificate(String),
     /// TLS fails for another reason than trust.
     #[error(
         "the TLS handshake with {address} failed ({reason}); TLS 1.2 and, with RSA, a key of 2048 bits are the least"
@@ -96,11 +91,6 @@ pub enum Problem {
     /// vCenter refuses the user.
     #[error("user `{0}` was refused: wrong name or password; check `username` and `password_file` or `password_env`")]
     InvalidLogin(String),
-}
-
-fn certificate_hint(fingerprint: Option<&str>) -> String {
-    let found = fingerprint.map_or(String::new(), |found| format!("its SHA-256 fingerprint is {found}: "));
-    format!("{found}set `tls.ca_file`, or list the fingerprint under `tls.pinned_sha256` if it is the vCenter's own")
 }
 
 /// A SOAP fault.
@@ -207,7 +197,7 @@ impl Problem {
     pub fn reason(&self) -> FailureReason {
         match self {
             Self::Secret(_) | Self::Tls(_) | Self::Http(_) => FailureReason::Setup,
-            Self::Certificate { .. } => FailureReason::Certificate,
+            Self::Certificate(_) => FailureReason::Certificate,
             Self::Handshake { .. } | Self::Connect { .. } | Self::Broken(_) => FailureReason::Connection,
             Self::ConnectTimeout { .. } | Self::Timeout { .. } => FailureReason::Timeout,
             Self::Status(_) | Self::TooLarge(_) | Self::Xml(_) | Self::Missing(_) => FailureReason::Answer,
@@ -267,19 +257,11 @@ impl Error {
 
 /// Sorts reqwest's errors, whose kinds say less than their causes do.
 pub(super) fn from_reqwest(error: &reqwest::Error, address: String, connect: Duration, request: Duration) -> Problem {
-    match find_rustls(error) {
-        // The certificate was taken, but the signature made with its key was not.
-        Some(tls @ rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature)) => {
-            return Problem::Handshake { address, reason: tls.to_string() };
-        }
-        Some(tls @ rustls::Error::InvalidCertificate(_)) => {
-            let fingerprint = fingerprint_in(&format!("{tls:?} {tls}"));
-            let pinned = "it is not one of the pinned ones".to_owned();
-            let reason = if fingerprint.is_some() { pinned } else { tls.to_string() };
-            return Problem::Certificate { reason, fingerprint };
-        }
-        Some(tls) => return Problem::Handshake { address, reason: tls.to_string() },
-        None => {}
+    if let Some(refused) = untrusted_certificate(error) {
+        return Problem::Certificate(refused);
+    }
+    if let Some(tls) = find_rustls(error) {
+        return Problem::Handshake { address, reason: tls.to_string() };
     }
     match (error.is_timeout(), error.is_connect()) {
         (true, true) => Problem::ConnectTimeout { address, limit: connect },
@@ -287,15 +269,6 @@ pub(super) fn from_reqwest(error: &reqwest::Error, address: String, connect: Dur
         (false, true) => Problem::Connect { address, reason: innermost(error) },
         (false, false) => Problem::Broken(innermost(error)),
     }
-}
-
-/// The certificate that a server presents, learnt from a handshake that trusts none and so is never completed.
-pub(super) async fn presented_fingerprint(url: &url::Url, limit: Duration) -> Option<String> {
-    let tls = ClientTls::Pinned(Vec::new()).rustls().ok()?;
-    let http = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).timeout(limit).build().ok()?;
-    let error = http.head(url.clone()).send().await.err()?;
-    let tls = find_rustls(&error)?;
-    fingerprint_in(&format!("{tls:?} {tls}"))
 }
 
 fn find_rustls(error: &reqwest::Error) -> Option<&rustls::Error> {
@@ -309,11 +282,6 @@ fn find_rustls(error: &reqwest::Error) -> Option<&rustls::Error> {
         cause = wrapped.map(|wrapped| wrapped as &(dyn std::error::Error + 'static)).or_else(|| error.source());
     }
     None
-}
-
-fn fingerprint_in(text: &str) -> Option<String> {
-    let words = text.split(|c: char| !c.is_ascii_hexdigit());
-    words.filter(|word| word.len() == 64).map(str::to_owned).next()
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

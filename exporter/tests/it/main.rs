@@ -1,7 +1,13 @@
 //! Tests of the exporter as a whole.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod config;
-
+mod decoder;
+mod faults;
+mod front;
 mod generated;
-
+mod golden;
+mod serving;
 mod support;
+mod vcsim;

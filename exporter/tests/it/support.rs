@@ -1,29 +1,56 @@
-//! Starts the exporter as a process, and asks it.
+//! Starts the simulator and the exporter as processes, and asks the exporter.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
-use lynceus_demo::{Process, eventually, free_port};
+use lynceus_demo::parts::{self, Vcsim, VcsimOptions};
+use lynceus_demo::{Process, eventually, free_port, tool};
+use tempfile::TempDir;
+
+use crate::front::Front;
 
 /// Long enough for a loaded machine.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-pub struct Exporter {
-    pub process: Process,
-    pub url: String,
+/// The simulator's password, and what `password` in the folder holds.
+pub(crate) const PASSWORD: &str = "pa<ss&word";
+
+/// A simulator with a front before it.
+pub(crate) struct Estate {
+    pub(crate) dir: TempDir,
+    pub(crate) vcsim: Vcsim,
+    pub(crate) front: Front,
 }
 
-/// An answer: status and body.
-pub type Answer = (u16, String);
+/// `None`, and a word why, where the simulator is missing.
+pub(crate) async fn estate(vms: u32) -> Option<Estate> {
+    tool("vcsim")?;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("password"), format!("{PASSWORD}\n")).unwrap();
+    let vcsim = start_vcsim(dir.path(), vms, 0).await;
+    let front = Front::start(&vcsim.url).await;
+    Some(Estate { dir, vcsim, front })
+}
+
+pub(crate) async fn start_vcsim(dir: &Path, vms: u32, port: u16) -> Vcsim {
+    let (user, password) = ("lynceus".to_owned(), PASSWORD.to_owned());
+    let options = VcsimOptions { port, vms, user, password, ..VcsimOptions::default() };
+    parts::vcsim(dir, &options).await.unwrap()
+}
+
+pub(crate) struct Exporter {
+    pub(crate) process: Process,
+    pub(crate) url: String,
+}
 
 impl Exporter {
-    pub async fn start(dir: &Path, config: &str) -> Self {
+    pub(crate) async fn start(dir: &Path, config: &str) -> Self {
         Self::start_with(dir, config, &[]).await
     }
 
-    pub async fn start_with(dir: &Path, config: &str, flags: &[&str]) -> Self {
+    pub(crate) async fn start_with(dir: &Path, config: &str, flags: &[&str]) -> Self {
         let file = dir.join("exporter.yml");
         std::fs::write(&file, config).unwrap();
         let port = free_port();
@@ -35,11 +62,15 @@ impl Exporter {
         Self { process, url }
     }
 
-    pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        get(&format!("{}{path}", self.url)).await
+    /// Status and body.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        lynceus_service::tls::install_provider();
+        let url = format!("{}{path}", self.url);
+        let answer = reqwest::get(&url).await.with_context(|| format!("failed to get {url}"))?;
+        Ok((answer.status().as_u16(), answer.text().await?))
     }
 
-    pub async fn page(&self) -> anyhow::Result<String> {
+    pub(crate) async fn page(&self) -> anyhow::Result<String> {
         match self.get("/vcenter/vc01/metrics").await? {
             (200, page) => Ok(page),
             (status, body) => anyhow::bail!("{status}: {body}"),
@@ -47,17 +78,17 @@ impl Exporter {
     }
 
     /// The page, as soon as `check` has nothing against it.
-    pub async fn page_where(&self, what: &str, check: impl Fn(&str) -> bool) -> String {
+    pub(crate) async fn page_where(&self, what: &str, check: impl Fn(&str) -> bool) -> String {
         let page = eventually(LIMIT, what, || async {
             let page = self.page().await?;
-            anyhow::ensure!(check(&page), "{page}");
+            anyhow::ensure!(check(&page), "{}", page.lines().rev().take(12).collect::<Vec<_>>().join("\n"));
             Ok(page)
         });
         page.await.unwrap_or_else(|error| panic!("{error:#}\nlog:\n{}", self.process.log()))
     }
 
     /// What the page's 503 says, as soon as that holds `part`.
-    pub async fn reason_with(&self, part: &str) -> String {
+    pub(crate) async fn reason_with(&self, part: &str) -> String {
         let reason = eventually(LIMIT, part, || async {
             let (status, body) = self.get("/vcenter/vc01/metrics").await?;
             anyhow::ensure!(status == 503 && body.contains(part), "{status}: {body}");
@@ -65,22 +96,32 @@ impl Exporter {
         });
         reason.await.unwrap_or_else(|error| panic!("{error:#}\nlog:\n{}", self.process.log()))
     }
-}
 
-pub async fn get(url: &str) -> anyhow::Result<Answer> {
-    lynceus_service::tls::install_provider();
-    let answer = reqwest::get(url).await.with_context(|| format!("failed to get {url}"))?;
-    Ok((answer.status().as_u16(), answer.text().await?))
+    /// A metric of its own.
+    pub(crate) async fn own(&self, series: &str) -> f64 {
+        let page = self.get("/metrics").await.unwrap().1;
+        value(&page, series).unwrap_or_else(|| panic!("no `{series}` in:\n{page}"))
+    }
+
+    pub(crate) async fn reload(&self) -> (u16, String) {
+        let answer = reqwest::Client::new().post(format!("{}/-/reload", self.url)).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
 }
 
 /// The value of the series whose line begins like this.
-pub fn value(page: &str, series: &str) -> Option<f64> {
+pub(crate) fn value(page: &str, series: &str) -> Option<f64> {
     let line = page.lines().find(|line| line.starts_with(series))?;
     line.rsplit_once(' ')?.1.parse().ok()
 }
 
-/// How many series of a metric have this value; all where it is `None`.
-pub fn count(page: &str, beginning: &str, value: Option<f64>) -> usize {
-    let values = page.lines().filter(|line| line.starts_with(beginning)).filter_map(|line| line.rsplit_once(' '));
-    values.filter(|(_, found)| value.is_none_or(|value| found.parse() == Ok(value))).count()
+/// How many series begin like this, have this in their labels, and are not 0.
+pub(crate) fn count(page: &str, beginning: &str, labels: &str) -> usize {
+    let series = page.lines().filter(|line| line.starts_with(beginning) && line.contains(labels));
+    series.filter(|line| !line.ends_with(" 0")).count()
+}
+
+/// Whether all parts of the last collection succeeded.
+pub(crate) fn all_succeeded(page: &str) -> bool {
+    page.matches("\nvsphere_collector_success{").count() == 3 && count(page, "vsphere_collector_success{", "") == 3
 }

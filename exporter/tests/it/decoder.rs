@@ -1,0 +1,68 @@
+//! The decoders on answers that are damaged in any way: an error or less content, never a panic.
+
+use lynceus_exporter::inventory::build;
+use lynceus_exporter::ownership::Ownership;
+use lynceus_exporter::vsphere::{Answer, decode_counters, decode_objects, decode_performance, open};
+use proptest::prelude::*;
+
+use crate::golden::{COUNTERS, HOST_PERFORMANCE, INVENTORY};
+
+fn decode(text: &str) {
+    for response in ["RetrievePropertiesExResponse", "QueryPerfResponse"] {
+        if let Ok(Answer::Response(xml)) = open(text, response) {
+            drop(decode_counters(xml));
+        }
+        if let Ok(Answer::Response(xml)) = open(text, response) {
+            drop(decode_performance(xml));
+        }
+        if let Ok(Answer::Response(xml)) = open(text, response)
+            && let Ok(page) = decode_objects(xml)
+        {
+            build(page.objects, &Ownership::default());
+        }
+    }
+}
+
+/// A part of the text replaced by something else.
+fn damaged() -> impl Strategy<Value = String> {
+    let texts = prop::sample::select(vec![INVENTORY, COUNTERS, HOST_PERFORMANCE]);
+    let what = prop_oneof![
+        Just(String::new()),
+        "[<>/&;\"'=a-z]{1,12}",
+        Just("</val>".to_owned()),
+        Just("<obj type=\"VirtualMachine\">".to_owned()),
+        Just("&#x110000;".to_owned()),
+        Just("<![CDATA[".to_owned()),
+        Just("99999999999999999999".to_owned()),
+        Just("-1".to_owned()),
+        any::<char>().prop_map(String::from),
+    ];
+    let edit = (any::<prop::sample::Index>(), 0usize..200, what);
+    (texts, prop::collection::vec(edit, 1..6)).prop_map(|(text, edits)| {
+        let mut text = text.to_owned();
+        for (at, length, what) in edits {
+            let boundary = |mut at: usize| {
+                while !text.is_char_boundary(at) {
+                    at -= 1;
+                }
+                at
+            };
+            let start = boundary(at.index(text.len() + 1));
+            let end = boundary((start + length).min(text.len())).max(start);
+            text.replace_range(start..end, &what);
+        }
+        text
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_answer_never_panics(text in damaged()) {
+        decode(&text);
+    }
+
+    #[test]
+    fn noise_never_panics(text in ".{0,200}") {
+        decode(&text);
+    }
+}
