@@ -4,14 +4,22 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"log"
+	"math/big"
+	"net"
 	"net/url"
 	"os"
+	"time"
 
 	"github.com/vmware/govmomi/simulator"
 )
@@ -41,13 +49,16 @@ func main() {
 	if *user != "" {
 		model.Service.Listen.User = url.UserPassword(*user, *password)
 	}
-	model.Service.TLS = new(tls.Config)
+	certificate, err := newCertificate()
+	if err != nil {
+		log.Fatal(err)
+	}
+	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
 	server := model.Service.NewServer()
 
-	certificate := server.TLS.Certificates[0].Certificate[0]
 	ready := map[string]interface{}{
 		"url":    "https://" + server.URL.Host + "/sdk",
-		"sha256": fmt.Sprintf("%x", sha256.Sum256(certificate)),
+		"sha256": fmt.Sprintf("%x", sha256.Sum256(certificate.Certificate[0])),
 		"vms":    model.Count().Machine,
 		"hosts":  model.Count().Host,
 	}
@@ -55,4 +66,23 @@ func main() {
 		log.Fatal(err)
 	}
 	select {}
+}
+
+// newCertificate signs a certificate for itself. The library's own has an RSA key of 1024 bits, which today's TLS
+// stacks refuse.
+func newCertificate() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		Subject:      pkix.Name{CommonName: "vcsim"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(365 * 24 * time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames:     []string{"localhost"},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
 }
