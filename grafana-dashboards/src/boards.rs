@@ -1,0 +1,7 @@
+//! All boards.
+
+mod fleet;
+
+use crate::board::Board;
+
+pub(crate) const ALL: [&Board; 1] = [&fleet::BOARD];
