@@ -50,6 +50,8 @@ impl Watch {
             let start = Instant::now();
             let (collector, known) = (&self.collector, self.state.inventory(start).cloned());
             let collected = tokio::select! {
+                // After a reload another watch publishes here, so this one must not any more.
+                biased;
                 () = stop.cancelled() => None,
                 found = self.publishing(collector.collect(known)) => Some(found),
             };
@@ -58,6 +60,7 @@ impl Watch {
             self.publish();
             let wait = self.delay().saturating_sub(start.elapsed());
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = self.publishing(tokio::time::sleep(wait)) => {}
             }

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tracing::{debug, info};
 
 use super::transport::Transport;
-use super::{Error, Session, methods};
+use super::{Error, FaultKind, Session, methods};
 use crate::config::VcenterConfig;
 use crate::metrics::Metrics;
 
@@ -42,7 +42,8 @@ impl Client {
         match work(session.clone()).await {
             Err(error) if error.is_session_lost() => {
                 debug!(error = error.chain(), "session lost");
-                self.forget(&session).await;
+                let ended = error.fault().is_some_and(|fault| fault.kind == FaultKind::NotAuthenticated);
+                self.forget(&session, ended).await;
                 work(self.session().await?).await
             }
             outcome => outcome,
@@ -69,10 +70,14 @@ impl Client {
         }
     }
 
-    async fn forget(&self, lost: &Arc<Session>) {
+    /// A session that has not ended by itself is closed.
+    async fn forget(&self, lost: &Arc<Session>, ended: bool) {
         let mut slot = self.session.lock().await;
         if slot.as_ref().is_some_and(|session| Arc::ptr_eq(session, lost)) {
             *slot = None;
+            if !ended && let Err(error) = methods::logout(&self.transport, &lost.content, &lost.cookie).await {
+                debug!(error = error.chain(), "could not sign out");
+            }
         }
     }
 
@@ -80,7 +85,7 @@ impl Client {
     pub async fn sign_out(&self) {
         let sign_out = async {
             let Some(session) = self.session.lock().await.take() else { return Ok(()) };
-            methods::logout(&self.transport, &session).await
+            methods::logout(&self.transport, &session.content, &session.cookie).await
         };
         let vcenter = &self.transport.config().name;
         match tokio::time::timeout(SIGN_OUT_LIMIT, sign_out).await {

@@ -99,9 +99,9 @@ pub(super) async fn login(transport: &Transport, manager: &MoRef, user: &str, pa
     answer.cookie.ok_or_else(|| transport.error(Method::Login, Problem::Missing("session cookie")))
 }
 
-pub(super) async fn logout(transport: &Transport, session: &Session) -> Result<(), Error> {
-    let body = format!(r#"<Logout xmlns="urn:vim25">{}</Logout>"#, this(&session.content.session_manager));
-    transport.call(Method::Logout, &body, Some(&session.cookie), |_| Ok(())).await?;
+pub(super) async fn logout(transport: &Transport, content: &ServiceContent, cookie: &str) -> Result<(), Error> {
+    let body = format!(r#"<Logout xmlns="urn:vim25">{}</Logout>"#, this(&content.session_manager));
+    transport.call(Method::Logout, &body, Some(cookie), |_| Ok(())).await?;
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! A session on a vCenter, with all that lives as long as it does.
 
+use tracing::info;
+
 use super::methods::{self, ServiceContent};
 use super::transport::Transport;
 use super::{CounterIds, Error, Method, MoRef};
@@ -37,8 +39,23 @@ impl Session {
         let manager = &content.session_manager;
         let cookie = methods::login(transport, manager, &config.username, password.expose()).await?;
         transport.metrics().signed_in(&config.name);
-        let view = methods::create_container_view(transport, &content, &cookie, &VIEW_TYPES).await?;
-        let counters = methods::perf_counters(transport, &content, &cookie).await?;
-        Ok(Self { cookie, content, view, counters })
+        match Self::equip(transport, &content, &cookie).await {
+            Ok((view, counters)) => Ok(Self { cookie, content, view, counters }),
+            Err(error) => {
+                // Else each attempt would leave a session on the vCenter, which has room for a limited number.
+                let closed = methods::logout(transport, &content, &cookie).await;
+                closed.unwrap_or_else(|error| info!(error = error.chain(), "could not sign out"));
+                Err(error)
+            }
+        }
+    }
+
+    async fn equip(
+        transport: &Transport,
+        content: &ServiceContent,
+        cookie: &str,
+    ) -> Result<(MoRef, CounterIds), Error> {
+        let view = methods::create_container_view(transport, content, cookie, &VIEW_TYPES).await?;
+        Ok((view, methods::perf_counters(transport, content, cookie).await?))
     }
 }

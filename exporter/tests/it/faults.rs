@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::front::Reaction;
 use crate::support::{Exporter, all_succeeded, count, estate, value};
 
+const LOG_OUTS: &str = "lynceus_exporter_vsphere_requests_total{vcenter=\"vc01\",method=\"Logout\"}";
+
 fn fault(kind: &str, detail: &str) -> Reaction {
     let text = format!(
         r#"<?xml version="1.0"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>text of {kind}</faultstring><detail><{kind}Fault xmlns="urn:vim25" xsi:type="{kind}">{detail}</{kind}Fault></detail></soapenv:Fault></soapenv:Body></soapenv:Envelope>"#
@@ -169,4 +171,38 @@ async fn a_missing_privilege_is_told_with_the_role_that_has_it() {
             "fault `NoPermission` on Folder `group-d1`: text of NoPermission; give the user the role `Read-only`",
         )
         .await;
+    let sign_ins = exporter.own("lynceus_exporter_sign_ins_total{").await;
+    let log_outs = exporter.own(LOG_OUTS).await;
+    assert!(log_outs >= 1.0 && sign_ins - log_outs <= 1.0, "{sign_ins} sessions opened, {log_outs} closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_gone_is_made_anew_in_another_session() {
+    let Some(estate) = estate(4).await else { return };
+    let reads = AtomicUsize::new(0);
+    estate.front.react(move |method, body| {
+        if method == "RetrievePropertiesEx"
+            && body.contains("ContainerView")
+            && reads.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            return fault("ManagedObjectNotFound", "<obj type=\"ContainerView\">session[1]2</obj>");
+        }
+        Reaction::Forward
+    });
+    let exporter = Exporter::start(estate.dir.path(), &estate.front.config("", "")).await;
+    exporter.page_where("a whole collection", all_succeeded).await;
+    assert_eq!(exporter.own("lynceus_exporter_collections_failed_total{").await, 0.0);
+    assert_eq!(exporter.own("lynceus_exporter_sign_ins_total{").await, 2.0);
+    assert_eq!(exporter.own(LOG_OUTS).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_accepts_and_says_nothing_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let front = crate::front::Front::start("").await;
+    let url = format!("https://{}/sdk", silent.local_addr().unwrap());
+    let config = front.config("    connect_timeout: 1s\n", "").replace(&front.url, &url);
+    let exporter = Exporter::start(dir.path(), &config).await;
+    exporter.reason_with("within 1s (`connect_timeout`)").await;
 }

@@ -1,6 +1,6 @@
 //! An HTTPS server before the simulator: with a certificate that a test knows, and able to answer in its place.
 //!
-//! Debian's simulator brings an RSA key of 1024 bits, which no present TLS library verifies, and cannot fail on demand.
+//! The simulator has another certificate after each start, and cannot fail on demand.
 
 use std::sync::{Arc, Mutex};
 
