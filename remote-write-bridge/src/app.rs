@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::archive::Archive;
+use crate::body::header_text;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::writer::{Queue, Slots, Writer, slots};
@@ -66,7 +67,7 @@ impl Live {
     /// Waits until there is memory for a body.
     pub(crate) async fn reserve_body(&self, headers: &HeaderMap) -> Option<OwnedSemaphorePermit> {
         let most = self.config.ingest.max_body_bytes;
-        let length = write::header_text(headers, header::CONTENT_LENGTH).parse().unwrap_or(most);
+        let length = header_text(headers, header::CONTENT_LENGTH).parse().unwrap_or(most);
         let wanted = u32::try_from(units(length.min(most))).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         self.bodies.clone().acquire_many_owned(wanted).await.ok()

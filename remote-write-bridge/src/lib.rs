@@ -14,6 +14,7 @@
 mod app;
 mod archive;
 mod batch;
+mod body;
 mod config;
 mod labels;
 mod metrics;

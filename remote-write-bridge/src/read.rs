@@ -12,17 +12,16 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::app::Shared;
 use crate::archive::{ArchiveError, SampleRow, SeriesRow};
+use crate::body::{BodyError, discard, header_text, receive};
 use crate::config::ReadLimits;
 use crate::labels::METRIC_NAME;
 use crate::metrics::ReadOutcome;
-use crate::wire::{self, BodyError, Label, QueryResult, ReadRequest, ReadResponse, ResponseType, Sample, TimeSeries};
-use crate::write::header_text;
+use crate::wire::{self, Label, QueryResult, ReadRequest, ReadResponse, ResponseType, Sample, TimeSeries, WireError};
 use query::{Selection, UnknownMatcher};
 
 const MESSAGE: &str = "prometheus.ReadRequest";
@@ -34,8 +33,8 @@ const MAX_BODY_BYTES: usize = 4 << 20;
 enum ReadError {
     #[error(transparent)]
     Body(#[from] BodyError),
-    #[error("the body did not arrive whole, or has more than {MAX_BODY_BYTES} bytes: {0}")]
-    Broken(String),
+    #[error(transparent)]
+    Wire(#[from] WireError),
     #[error("expected SAMPLES among the accepted response types, found {0:?}")]
     ResponseType(Vec<i32>),
     #[error(transparent)]
@@ -51,7 +50,7 @@ enum ReadError {
 impl ReadError {
     fn outcome(&self) -> (StatusCode, ReadOutcome) {
         match self {
-            Self::Body(BodyError::ContentType(_) | BodyError::ContentEncoding(_)) => {
+            Self::Wire(WireError::ContentType(_) | WireError::ContentEncoding(_)) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, ReadOutcome::Refused)
             }
             Self::Archive(error) if !error.is_askers_fault() => {
@@ -59,7 +58,7 @@ impl ReadError {
             }
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ReadOutcome::Unavailable),
             Self::Body(_)
-            | Self::Broken(_)
+            | Self::Wire(_)
             | Self::ResponseType(_)
             | Self::Matcher(_)
             | Self::Archive(_)
@@ -92,10 +91,13 @@ async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError>
     let live = shared.live();
     let (parts, body) = request.into_parts();
     let text = |name| header_text(&parts.headers, name);
-    wire::check_headers(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), MESSAGE)?;
-    let body =
-        Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|error| ReadError::Broken(error.to_string()))?;
-    let request: ReadRequest = wire::decode(&body.to_bytes(), MESSAGE, MAX_BODY_BYTES)?;
+    let checked = wire::check_headers(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), MESSAGE);
+    if let Err(error) = checked {
+        discard(body).await;
+        return Err(error.into());
+    }
+    let body = receive(body, MAX_BODY_BYTES).await?;
+    let request: ReadRequest = wire::decode(&body, MESSAGE, MAX_BODY_BYTES)?;
     let types = request.accepted_response_types;
     if !types.is_empty() && !types.contains(&(ResponseType::Samples as i32)) {
         return Err(ReadError::ResponseType(types));

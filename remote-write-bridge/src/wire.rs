@@ -37,7 +37,8 @@ pub(crate) struct Label {
 
 #[derive(Clone, Copy, PartialEq, Message)]
 pub(crate) struct Sample {
-    #[prost(double, tag = "1")]
+    /// "Required" is what makes prost write -0.0, which it else takes for the default and leaves out.
+    #[prost(double, required, tag = "1")]
     pub(crate) value: f64,
     /// Milliseconds since 1970.
     #[prost(int64, tag = "2")]
@@ -106,14 +107,12 @@ pub(crate) struct QueryResult {
 
 /// Why a body is no message.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
+pub(crate) enum WireError {
     #[error("expected `content-type: {CONTENT_TYPE}` with a message of version 1.0, found `{0}`")]
     ContentType(String),
     #[error("expected `content-encoding: snappy`, found `{0}`")]
     ContentEncoding(String),
-    #[error(
-        "expected a body of at most {limit} bytes, found {found} when unpacked; the limit is ingest.max_body_bytes"
-    )]
+    #[error("expected a body of at most {limit} bytes when unpacked, found {found}")]
     TooLarge { found: usize, limit: usize },
     #[error("expected a body packed as a snappy block: {0}")]
     Snappy(#[source] snap::Error),
@@ -123,7 +122,7 @@ pub(crate) enum BodyError {
 
 /// Checks what the headers say about a body. A 2.0 message parsed as 1.0 would be an empty one, and its samples lost
 /// without an error, so whatever is not known to be 1.0 is refused.
-pub(crate) fn check_headers(content_type: &str, content_encoding: &str, message: &str) -> Result<(), BodyError> {
+pub(crate) fn check_headers(content_type: &str, content_encoding: &str, message: &str) -> Result<(), WireError> {
     let mut parts = content_type.split(';').map(str::trim);
     let known = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case(CONTENT_TYPE))
         && parts.all(|parameter| match parameter.split_once('=') {
@@ -131,22 +130,22 @@ pub(crate) fn check_headers(content_type: &str, content_encoding: &str, message:
             None => parameter.is_empty(),
         });
     if !known {
-        return Err(BodyError::ContentType(content_type.to_owned()));
+        return Err(WireError::ContentType(content_type.to_owned()));
     }
     if !content_encoding.eq_ignore_ascii_case("snappy") {
-        return Err(BodyError::ContentEncoding(content_encoding.to_owned()));
+        return Err(WireError::ContentEncoding(content_encoding.to_owned()));
     }
     Ok(())
 }
 
 /// Unpacks and decodes a body. The size that it claims is checked before memory is taken for it.
-pub(crate) fn decode<M: Message + Default>(body: &Bytes, name: &'static str, limit: usize) -> Result<M, BodyError> {
-    let found = snap::raw::decompress_len(body).map_err(BodyError::Snappy)?;
+pub(crate) fn decode<M: Message + Default>(body: &Bytes, name: &'static str, limit: usize) -> Result<M, WireError> {
+    let found = snap::raw::decompress_len(body).map_err(WireError::Snappy)?;
     if found > limit {
-        return Err(BodyError::TooLarge { found, limit });
+        return Err(WireError::TooLarge { found, limit });
     }
-    let unpacked = snap::raw::Decoder::new().decompress_vec(body).map_err(BodyError::Snappy)?;
-    M::decode(unpacked.as_slice()).map_err(|error| BodyError::Protobuf { name, error })
+    let unpacked = snap::raw::Decoder::new().decompress_vec(body).map_err(WireError::Snappy)?;
+    M::decode(unpacked.as_slice()).map_err(|error| WireError::Protobuf { name, error })
 }
 
 /// Encodes and packs a message.
@@ -184,7 +183,7 @@ mod tests {
         // A snappy block that claims 4 GB - 1 and holds nothing.
         let body = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
         let error = decode::<WriteRequest>(&body, "WriteRequest", LIMIT).unwrap_err();
-        assert!(matches!(error, BodyError::TooLarge { found: 4_294_967_295, limit: LIMIT }), "{error}");
+        assert!(matches!(error, WireError::TooLarge { found: 4_294_967_295, limit: LIMIT }), "{error}");
     }
 
     #[test]

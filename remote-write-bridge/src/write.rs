@@ -6,27 +6,23 @@
 mod accept;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::app::{Live, Shared};
 use crate::archive::ArchiveError;
+use crate::body::{BodyError, discard, header_text, receive};
 use crate::metrics::WriteOutcome;
 use crate::time;
-use crate::wire::{self, BodyError, WriteRequest};
+use crate::wire::{self, WireError, WriteRequest};
 use crate::writer::SubmitError;
 use accept::{Accepted, TimeRange, accept};
 
 const MESSAGE: &str = "prometheus.WriteRequest";
-/// A sender that takes longer holds memory for nothing; Prometheus gives up after 30 s as well.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Seconds after which the sender should try again. Prometheus backs off from 30 ms to 5 s by itself.
 const RETRY_AFTER: &str = "5";
 
@@ -35,10 +31,8 @@ const RETRY_AFTER: &str = "5";
 enum WriteError {
     #[error(transparent)]
     Body(#[from] BodyError),
-    #[error("the body did not arrive within {BODY_TIMEOUT:?}")]
-    Slow,
-    #[error("the body did not arrive whole: {0}")]
-    Broken(String),
+    #[error(transparent)]
+    Wire(#[from] WireError),
     #[error("stored {stored} of {received} samples; refused: {refused}")]
     PartlyRefused { stored: usize, received: u64, refused: accept::Refused },
     #[error(transparent)]
@@ -50,14 +44,18 @@ enum WriteError {
 impl WriteError {
     fn outcome(&self) -> (StatusCode, WriteOutcome) {
         match self {
-            Self::Body(BodyError::ContentType(_) | BodyError::ContentEncoding(_)) => {
+            Self::Wire(WireError::ContentType(_) | WireError::ContentEncoding(_)) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, WriteOutcome::Unsupported)
             }
-            Self::Body(BodyError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, WriteOutcome::TooLarge),
-            Self::Body(BodyError::Snappy(_) | BodyError::Protobuf { .. }) => {
+            Self::Body(BodyError::TooLarge { .. }) | Self::Wire(WireError::TooLarge { .. }) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, WriteOutcome::TooLarge)
+            }
+            Self::Wire(WireError::Snappy(_) | WireError::Protobuf { .. }) => {
                 (StatusCode::BAD_REQUEST, WriteOutcome::Malformed)
             }
-            Self::Slow | Self::Broken(_) => (StatusCode::REQUEST_TIMEOUT, WriteOutcome::Incomplete),
+            Self::Body(BodyError::Slow | BodyError::Broken(_)) => {
+                (StatusCode::REQUEST_TIMEOUT, WriteOutcome::Incomplete)
+            }
             Self::PartlyRefused { .. } => (StatusCode::BAD_REQUEST, WriteOutcome::PartlyRefused),
             Self::Submit(SubmitError::Full { .. }) => (StatusCode::SERVICE_UNAVAILABLE, WriteOutcome::QueueFull),
             Self::Submit(SubmitError::Closed) | Self::Archive(_) => {
@@ -83,7 +81,9 @@ pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -
                 return (status, headers, format!("{error}\n")).into_response();
             }
             warn!(%error, %status, "a write request is refused");
-            (status, format!("{error}\n")).into_response()
+            let hint =
+                if status == StatusCode::PAYLOAD_TOO_LARGE { "; the limit is ingest.max_body_bytes" } else { "" };
+            (status, format!("{error}{hint}\n")).into_response()
         }
     }
 }
@@ -92,9 +92,13 @@ async fn store(shared: &Shared, request: Request) -> Result<(), WriteError> {
     let live = shared.live();
     let (parts, body) = request.into_parts();
     let text = |name| header_text(&parts.headers, name);
-    wire::check_headers(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), MESSAGE)?;
-    // Before the body is read: while nothing can be stored, nothing needs to be decoded.
-    shared.archive.require_prepared().map_err(|error| WriteError::Archive(Arc::new(error)))?;
+    let checked = wire::check_headers(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), MESSAGE);
+    // Before the body is decoded: while nothing can be stored, nothing needs to be.
+    let prepared = || shared.archive.require_prepared().map_err(|error| WriteError::Archive(Arc::new(error)));
+    if let Err(error) = checked.map_err(WriteError::from).and_then(|()| prepared()) {
+        discard(body).await;
+        return Err(error);
+    }
     let accepted = decode(shared, &live, &parts.headers, body).await?;
 
     shared.metrics.samples_received.inc_by(accepted.received);
@@ -120,7 +124,7 @@ async fn decode(shared: &Shared, live: &Arc<Live>, headers: &HeaderMap, body: Bo
     // Held until the request is decoded: so many bodies may be in memory at a time.
     let _memory = live.reserve_body(headers).await;
     let limit = live.config.ingest.max_body_bytes;
-    let body = read_body(body, headers, limit).await?;
+    let body = receive(body, limit).await?;
     let archive = shared.archive.clone();
     let live = live.clone();
     let decoded = tokio::task::spawn_blocking(move || {
@@ -133,23 +137,4 @@ async fn decode(shared: &Shared, live: &Arc<Live>, headers: &HeaderMap, body: Bo
         Ok(accept(request, range, |series_id, month| archive.knows(series_id, month)))
     });
     decoded.await.map_err(|_| WriteError::Submit(SubmitError::Closed))?
-}
-
-pub(crate) fn header_text(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-async fn read_body(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, WriteError> {
-    let too_large = |found| WriteError::Body(BodyError::TooLarge { found, limit });
-    if let Ok(length) = header_text(headers, header::CONTENT_LENGTH).parse::<usize>()
-        && length > limit
-    {
-        return Err(too_large(length));
-    }
-    match timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit + 1)),
-        Ok(Err(error)) => Err(WriteError::Broken(error.to_string())),
-        Err(_) => Err(WriteError::Slow),
-    }
 }

@@ -46,8 +46,8 @@ impl Selection {
     /// Rows of `series`, one for each series.
     pub(crate) fn series(&self, client: &Client, limit: usize) -> Sql {
         let sql = format!(
-            "SELECT max(month) AS month, series_id, any(vm_key) AS vm_key, any(metric_name) AS metric_name, \
-             any(labels) AS labels FROM series WHERE {} GROUP BY series_id LIMIT {limit}",
+            "SELECT month, series_id, vm_key, metric_name, labels FROM series WHERE {} \
+             LIMIT 1 BY series_id LIMIT {limit}",
             self.condition
         );
         self.bind(client.query(&sql))

@@ -1,0 +1,92 @@
+//! What is bounded stays bounded, and says so.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lynceus_demo::eventually;
+use nix::sys::signal::Signal;
+use reqwest::StatusCode;
+
+use crate::support::{Archive, LIMIT, has_tools, now};
+use crate::wire::series;
+
+#[tokio::test]
+async fn requests_share_their_inserts() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start().await;
+    let t = now() / 86_400_000 * 86_400_000;
+    let one = async |i: usize| {
+        let request = [series(&[("__name__", "many"), ("i", &i.to_string())], &[(t, 1.), (t + 1, 2.)])];
+        archive.store(&request).await;
+    };
+    join_all((0..100).map(one)).await;
+    assert_eq!(archive.sql("SELECT count() FROM samples FINAL").await, "200");
+    let inserts = archive.metric("lynceus_bridge_inserts_total{table=\"samples\",outcome=\"success\"}").await;
+    assert!(inserts <= 10., "{inserts} inserts for 100 requests");
+    // The second round knows its series.
+    let rows = archive.sql("SELECT count() FROM series").await;
+    join_all((0..100).map(one)).await;
+    assert_eq!((archive.sql("SELECT count() FROM series").await, rows.as_str()), (rows.clone(), "100"));
+}
+
+#[tokio::test]
+async fn a_full_queue_asks_to_come_back_and_empties_itself() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start_with("ingest:\n  max_queued_samples: 100\n").await;
+    let t = now();
+    let request =
+        |i: i64| [series(&[("__name__", "queue")], &(0..60).map(|k| (t + 60 * i + k, 1.)).collect::<Vec<_>>())];
+    // The engine stands still: what is sent waits.
+    archive.clickhouse.as_ref().unwrap().signal(Signal::SIGSTOP).unwrap();
+    let first = request(0);
+    let waiting = archive.write(&first);
+    let rest = async {
+        eventually(LIMIT, "the first request in the queue", || async {
+            anyhow::ensure!(archive.metric("lynceus_bridge_queued_samples").await == 60.);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let second = archive.write(&request(1)).await;
+        assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(second.headers()["retry-after"], "5");
+        let text = second.text().await.unwrap();
+        assert!(
+            text.contains("more than 100 samples wait for ClickHouse already (ingest.max_queued_samples)"),
+            "{text}"
+        );
+        archive.clickhouse.as_ref().unwrap().signal(Signal::SIGCONT).unwrap();
+    };
+    let (first, ()) = tokio::join!(waiting, rest);
+    assert_eq!(first.status(), StatusCode::NO_CONTENT);
+    assert_eq!(archive.metric("lynceus_bridge_queued_samples").await, 0.);
+    archive.store(&request(1)).await;
+    assert_eq!(archive.metric("lynceus_bridge_write_requests_total{outcome=\"queue_full\"}").await, 1.);
+    // One request larger than the queue is still possible when the queue is empty.
+    let large: Vec<_> = (0..300).map(|i| (t + 1000 + i, 1.)).collect();
+    archive.store(&[series(&[("__name__", "queue")], &large)]).await;
+    assert_eq!(archive.sql("SELECT count() FROM samples FINAL").await, "420");
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_is_given_up_after_the_timeout() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let config = "clickhouse:\n  url: http://127.0.0.1:{port}\n  request_timeout: 2s\n";
+    let archive = Archive::start_with(config).await;
+    archive.clickhouse.as_ref().unwrap().signal(Signal::SIGSTOP).unwrap();
+    let start = std::time::Instant::now();
+    let response = archive.write(&[series(&[("__name__", "up")], &[(now(), 1.)])]).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let text = response.text().await.unwrap();
+    assert!(text.contains("ClickHouse has not answered within 2s (clickhouse.request_timeout)"), "{text}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    archive.clickhouse.as_ref().unwrap().signal(Signal::SIGCONT).unwrap();
+    archive.wait_until_ready().await;
+    archive.store(&[series(&[("__name__", "up")], &[(now(), 1.)])]).await;
+}

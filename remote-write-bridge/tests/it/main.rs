@@ -1,0 +1,11 @@
+//! The bridge as a process, against the real engine and a real Prometheus.
+#![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on says where")]
+
+mod durability;
+mod limits;
+mod path;
+mod refusals;
+mod schema;
+mod semantics;
+mod support;
+mod wire;

@@ -1,0 +1,134 @@
+//! The tables: made once, kept, followed, and refused when they are of a later version.
+
+use std::process::Command;
+
+use lynceus_demo::{Process, eventually, repository, tool};
+
+use crate::support::{Archive, LIMIT, has_tools, now};
+use crate::wire::series;
+
+#[tokio::test]
+async fn the_tables_are_as_the_contract_says_and_survive_a_restart() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let mut archive = Archive::start().await;
+    let table = archive
+        .sql("SELECT create_table_query FROM system.tables WHERE name = 'samples' AND database = 'lynceus'")
+        .await;
+    for clause in [
+        "ENGINE = ReplacingMergeTree PARTITION BY toYYYYMMDD(timestamp)",
+        "ORDER BY (vm_key, series_id, timestamp)",
+        "TTL toDateTime(timestamp, \\'UTC\\') + toIntervalSecond(63072000)",
+        "ttl_only_drop_parts = 1",
+        "fsync_after_insert = 1",
+        "fsync_part_directory = 1",
+        "CODEC(ALP, ZSTD(1))",
+    ] {
+        assert!(table.contains(clause), "{clause} in {table}");
+    }
+    let t = now();
+    archive.store(&[series(&[("__name__", "kept"), ("vcenter", "vc"), ("vm_id", "42")], &[(t, 1.)])]).await;
+    archive.restart_bridge("").await;
+    archive.wait_until_ready().await;
+    assert_eq!(archive.sql("SELECT version, name FROM schema_migrations").await, "1\tseries_and_samples");
+    assert_eq!(archive.read(t, t, &[(0, "__name__", "kept")]).await.len(), 1);
+    // docs/bridge.md shows how a machine's key is computed in SQL.
+    let key = "xxh3(concat('\\x02\\0\\0\\0', 'vc', '\\x02\\0\\0\\0', '42'))";
+    assert_eq!(archive.sql(&format!("SELECT vm_key = {key} FROM series")).await, "1");
+}
+
+#[tokio::test]
+async fn the_retention_of_the_tables_follows_the_config() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let mut archive = Archive::start().await;
+    let (t, day) = (now(), 86_400_000);
+    archive.store(&[series(&[("__name__", "aged")], &[(t, 1.), (t - 100 * day, 2.)])]).await;
+    archive.restart_bridge("retention:\n  samples: 30d\n").await;
+    archive.wait_until_ready().await;
+    eventually(LIMIT, "the deletion of old samples", || async {
+        let left = archive.sql("SELECT groupArray(value) FROM samples FINAL").await;
+        anyhow::ensure!(left == "[1]", "{left}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_of_a_later_version_is_left_alone() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let mut archive = Archive::start().await;
+    archive.sql("INSERT INTO schema_migrations (version, name) VALUES (99, 'from_the_future')").await;
+    archive.restart_bridge("").await;
+    let expected = "the schema of database `lynceus` has version 99, this bridge knows 1; run the lynceus-bridge that \
+                    made it, or a later one";
+    eventually(LIMIT, "the refusal", || async {
+        let response = archive.write(&[series(&[("__name__", "up")], &[(now(), 1.)])]).await;
+        anyhow::ensure!(response.status().as_u16() == 503);
+        let text = response.text().await?;
+        anyhow::ensure!(text.contains(expected), "{text}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert!(!archive.is_ready().await);
+    assert!(archive.bridge.log().contains(expected), "{}", archive.bridge.log());
+}
+
+#[tokio::test]
+async fn tables_that_vanish_are_made_again_with_their_series() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start().await;
+    let t = now();
+    let one = [series(&[("__name__", "back")], &[(t, 1.)])];
+    archive.store(&one).await;
+    archive.sql("DROP DATABASE lynceus SYNC").await;
+    eventually(LIMIT, "the tables", || async {
+        anyhow::ensure!(archive.write(&one).await.status().as_u16() == 204);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(archive.read(t, t, &[(0, "__name__", "back")]).await, one);
+}
+
+#[tokio::test]
+async fn the_password_is_read_when_it_is_used() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let config = "clickhouse:\n  url: http://127.0.0.1:{port}\n  username: bridge\n  password_file: password\n";
+    let mut archive = Archive::start_without_engine(config).await;
+    let dir = archive.dir.path();
+    let refusals = |archive: &Archive| {
+        archive.bridge.log().lines().filter(|line| line.contains("not ready")).map(String::from).collect::<Vec<_>>()
+    };
+    let first = refusals(&archive);
+    assert!(first[0].contains("failed to read the secret file"), "{first:?}");
+
+    std::fs::write(dir.join("engine-password"), "right\n").unwrap();
+    std::fs::write(dir.join("password"), "wrong\n").unwrap();
+    let mut command = Command::new(tool("python").unwrap());
+    command.arg(repository().join("deploy/embedded-clickhouse/server.py"));
+    command.arg("--listen").arg(format!("127.0.0.1:{}", archive.clickhouse_port)).arg("--path").arg(dir.join("data"));
+    command.args(["--user", "bridge", "--password-file"]).arg(dir.join("engine-password"));
+    archive.clickhouse = Some(Process::start("clickhouse", command, dir).unwrap());
+    eventually(LIMIT, "the refused password", || async {
+        let log = refusals(&archive);
+        anyhow::ensure!(log.iter().any(|line| line.contains("AUTHENTICATION_FAILED")), "{log:?}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    std::fs::write(archive.dir.path().join("password"), "right\n").unwrap();
+    archive.wait_until_ready().await;
+    archive.store(&[series(&[("__name__", "up")], &[(now(), 1.)])]).await;
+    assert!(!archive.bridge.log().contains("right"), "the password is in the log");
+}

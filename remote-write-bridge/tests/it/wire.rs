@@ -1,0 +1,138 @@
+//! Remote write and read as bytes, made and read by hand: the bridge's own messages would hide their own mistakes.
+
+pub(crate) const STALE: u64 = 0x7ff0_0000_0000_0002;
+
+/// Labels and (milliseconds, value) pairs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Series {
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) samples: Vec<(i64, u64)>,
+}
+
+/// A series with values as numbers; `series` keeps bits.
+pub(crate) fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Series {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let samples = samples.iter().map(|(time, value)| (*time, value.to_bits())).collect();
+    Series { labels: labels.iter().map(own).collect(), samples }
+}
+
+pub(crate) fn packed(message: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(message).unwrap()
+}
+
+pub(crate) fn write_request(series: &[Series]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for one in series {
+        let mut message = Vec::new();
+        for (name, value) in &one.labels {
+            let mut label = Vec::new();
+            bytes(1, name.as_bytes(), &mut label);
+            bytes(2, value.as_bytes(), &mut label);
+            bytes(1, &label, &mut message);
+        }
+        for (time, value) in &one.samples {
+            let mut sample = vec![1 << 3 | 1];
+            sample.extend(value.to_le_bytes());
+            sample.push(2 << 3);
+            varint(time.cast_unsigned(), &mut sample);
+            bytes(2, &sample, &mut message);
+        }
+        bytes(1, &message, &mut out);
+    }
+    out
+}
+
+/// Type (0 =, 1 !=, 2 =~, 3 !~), name, value.
+pub(crate) type Matcher<'a> = (u64, &'a str, &'a str);
+
+pub(crate) fn read_request(start: i64, end: i64, matchers: &[Matcher<'_>]) -> Vec<u8> {
+    let mut query = vec![1 << 3];
+    varint(start.cast_unsigned(), &mut query);
+    query.push(2 << 3);
+    varint(end.cast_unsigned(), &mut query);
+    for (kind, name, value) in matchers {
+        let mut matcher = vec![1 << 3];
+        varint(*kind, &mut matcher);
+        bytes(2, name.as_bytes(), &mut matcher);
+        bytes(3, value.as_bytes(), &mut matcher);
+        bytes(3, &matcher, &mut query);
+    }
+    let mut out = Vec::new();
+    bytes(1, &query, &mut out);
+    out
+}
+
+/// The series of the first result.
+pub(crate) fn read_response(body: &[u8]) -> Vec<Series> {
+    let unpacked = snap::raw::Decoder::new().decompress_vec(body).unwrap();
+    let results = fields(&unpacked);
+    let first = results.first().map(|(_, value)| fields(value)).unwrap_or_default();
+    first.iter().map(|(_, series)| read_series(series)).collect()
+}
+
+fn read_series(message: &[u8]) -> Series {
+    let mut series = Series { labels: vec![], samples: vec![] };
+    for (tag, value) in fields(message) {
+        let parts = fields(value);
+        let part = |tag| parts.iter().find(|(t, _)| *t == tag).map_or(&[][..], |(_, value)| *value);
+        match tag {
+            1 => {
+                let text = |tag| String::from_utf8(part(tag).to_vec()).unwrap();
+                series.labels.push((text(1), text(2)));
+            }
+            2 => {
+                let mut value = [0; 8];
+                value[..part(1).len()].copy_from_slice(part(1));
+                let time = if part(2).is_empty() { 0 } else { read_varint(part(2)).0 };
+                series.samples.push((time.cast_signed(), u64::from_le_bytes(value)));
+            }
+            other => panic!("field {other} in a time series"),
+        }
+    }
+    series
+}
+
+fn bytes(tag: u64, value: &[u8], out: &mut Vec<u8>) {
+    varint(tag << 3 | 2, out);
+    varint(value.len() as u64, out);
+    out.extend(value);
+}
+
+fn varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Tag and content of each field; a varint's content is its bytes.
+fn fields(mut message: &[u8]) -> Vec<(u64, &[u8])> {
+    let mut found = Vec::new();
+    while !message.is_empty() {
+        let (key, rest) = read_varint(message);
+        let (start, length) = match key & 7 {
+            0 => (0, rest.len() - read_varint(rest).1.len()),
+            1 => (0, 8),
+            2 => {
+                let (length, after) = read_varint(rest);
+                (rest.len() - after.len(), length as usize)
+            }
+            kind => panic!("wire type {kind}"),
+        };
+        found.push((key >> 3, &rest[start..start + length]));
+        message = &rest[start + length..];
+    }
+    found
+}
+
+fn read_varint(bytes: &[u8]) -> (u64, &[u8]) {
+    let mut value = 0;
+    for (i, byte) in bytes.iter().enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 == 0 {
+            return (value, &bytes[i + 1..]);
+        }
+    }
+    panic!("a varint without end");
+}
