@@ -7,8 +7,8 @@ use lynceus_demo::eventually;
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
 
-use crate::support::{Archive, LIMIT, has_tools, now};
-use crate::wire::series;
+use crate::support::{Archive, LIMIT, has_tools, now, write_config};
+use crate::wire::{packed, read_request, series};
 
 #[tokio::test]
 async fn requests_share_their_inserts() {
@@ -89,4 +89,33 @@ async fn an_engine_that_hangs_is_given_up_after_the_timeout() {
     archive.clickhouse.as_ref().unwrap().signal(Signal::SIGCONT).unwrap();
     archive.wait_until_ready().await;
     archive.store(&[series(&[("__name__", "up")], &[(now(), 1.)])]).await;
+}
+
+#[tokio::test]
+async fn a_reload_changes_the_limits_and_a_broken_config_changes_nothing() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start().await;
+    let t = now();
+    archive.store(&[series(&[("__name__", "m")], &[(t, 1.), (t + 1, 1.)])]).await;
+    let body = || packed(&read_request(t, t + 1, &[(0, "__name__", "m")]));
+    let reload = async |config| {
+        write_config(archive.dir.path(), archive.clickhouse_port, config);
+        let response = archive.http.post(format!("{}/-/reload", archive.url)).send().await.unwrap();
+        (response.status(), response.text().await.unwrap())
+    };
+    assert_eq!(reload("read:\n  max_samples: 1\n").await.0, StatusCode::OK);
+    archive.wait_until_ready().await;
+    eventually(LIMIT, "the new limit", || async {
+        let response = archive.post("/api/v1/read", body()).await;
+        anyhow::ensure!(response.status() == StatusCode::BAD_REQUEST, "{}", response.status());
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let (status, text) = reload("read:\n  max_samples: none\n").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(text.contains("bridge.yml:4: read.max_samples: expected a whole number"), "{text}");
+    assert_eq!(archive.post("/api/v1/read", body()).await.status(), StatusCode::BAD_REQUEST);
 }
