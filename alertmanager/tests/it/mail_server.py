@@ -1,6 +1,7 @@
 """An SMTP server that keeps mails in a Maildir and misbehaves for certain addresses.
 
-refused*@  is refused for good, later*@ is told to come later until DIR/now exists, slow*@ gets its answer after 2 s.
+refused*@  is refused for good, later*@ is told to come later until DIR/now exists, slow*@ gets its answer 2 s after
+DIR/slow appears.
 """
 
 import argparse
@@ -31,6 +32,7 @@ class Handler(Mailbox):
 
     async def handle_DATA(self, server, session, envelope):
         if any(address.startswith("slow") for address in envelope.rcpt_tos):
+            open(os.path.join(arguments.dir, "slow"), "w").close()
             await asyncio.sleep(2)
         return await super().handle_DATA(server, session, envelope)
 

@@ -1,11 +1,11 @@
 //! Mail servers that refuse, delay, or want to be spoken to properly.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use lynceus_demo::{eventually, tool};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use crate::harness::{LIMIT, config_of, notification, start};
+use crate::harness::{LIMIT, Setup, config_of, notification, start};
 
 #[tokio::test]
 async fn a_retry_reaches_only_those_who_have_not_got_it() {
@@ -68,12 +68,20 @@ async fn an_alert_that_nobody_can_get_stays_with_alertmanager() {
     assert_eq!(setup.post(notification(&["red"])).await.unwrap().0, 503);
 }
 
+/// The mail server has the mail to slow@ and lets its answer wait.
+async fn slow_mail_is_begun(setup: &Setup) -> anyhow::Result<()> {
+    let file = setup.path().join("slow");
+    eventually(LIMIT, "the slow mail", || async { Ok(std::fs::metadata(&file).map(drop)?) }).await
+}
+
 #[tokio::test]
 async fn a_caller_that_hangs_up_ends_nothing_and_its_next_try_is_answered_from_memory() {
     let setup = start("tls: none", "{ default: [slow@example.net] }").await.unwrap();
     let Some(_server) = setup.mail_server(&[]).await.unwrap() else { return };
-    let impatient = tokio::time::timeout(Duration::from_millis(500), setup.post(notification(&["red"]))).await;
-    assert!(impatient.is_err());
+    tokio::select! {
+        answer = setup.post(notification(&["red"])) => panic!("answered before the mail server did: {answer:?}"),
+        begun = slow_mail_is_begun(&setup) => begun.unwrap(),
+    }
     assert_eq!(setup.post(notification(&["red"])).await.unwrap().0, 200);
     assert_eq!(setup.recipients().unwrap(), ["slow@example.net"]);
 }
@@ -85,8 +93,7 @@ async fn a_stop_waits_for_the_mail_in_work() {
     let url = format!("{}/alertmanager/webhook", setup.url);
     let request = reqwest::Client::new().post(url).header("content-type", "application/json");
     let request = tokio::spawn(request.body(notification(&["red"])).send());
-    // The mail server has accepted a connection when the first command was answered; the mail takes 2 s more.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    slow_mail_is_begun(&setup).await.unwrap();
     let status = setup.notifier.terminate(LIMIT).await.unwrap();
     assert!(status.success(), "{}", setup.notifier.log());
     assert_eq!(request.await.unwrap().unwrap().status(), 200);
@@ -181,4 +188,52 @@ async fn a_server_that_does_not_answer_is_given_up() {
     assert!(text.ends_with("took longer than 1s (smtp.timeout)\n"), "{text}");
     let kept = eventually(LIMIT, "the metric", || setup.metric("mails_failed_total{reason=\"timeout\"}")).await;
     assert_eq!(kept.unwrap(), 1.0);
+}
+
+/// A mail server that answers each command with the next reply, and then hangs up. Gives what Alertmanager is told.
+async fn answer_to(replies: &'static [&'static str]) -> String {
+    let setup = start("tls: none", "{ default: [ops@example.net] }").await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", setup.smtp_port)).await.unwrap();
+    let server = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (read, mut write) = stream.into_split();
+        let mut commands = BufReader::new(read).lines();
+        for reply in replies {
+            write.write_all(format!("{reply}\r\n").as_bytes()).await.unwrap();
+            let mut command = commands.next_line().await.unwrap();
+            // The content ends with a line that is a dot.
+            while reply.starts_with("354") && command.as_deref() != Some(".") {
+                command = commands.next_line().await.unwrap();
+            }
+        }
+    };
+    let (answer, ()) = tokio::join!(setup.post(notification(&["red"])), server);
+    let (status, text) = answer.unwrap();
+    assert_eq!(status, 503);
+    text.replace(&setup.smtp_port.to_string(), "PORT")
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_is_named_as_such() {
+    assert_eq!(
+        answer_to(&["220 hello", "250 hello"]).await,
+        "1 of 1 mails not handed over: mail server `127.0.0.1:PORT` does not take the mail now: incomplete response\n"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_sender_is_a_matter_of_the_config_not_of_the_recipient() {
+    assert_eq!(
+        answer_to(&["220 hello", "250 hello", "550 5.7.1 not <lynceus@example.net>"]).await,
+        "1 of 1 mails not handed over: mail server `127.0.0.1:PORT` refuses the sender `l***@example.net` (smtp.from): \
+         550 5.7.1 not <l***@example.net>\n"
+    );
+}
+
+#[tokio::test]
+async fn refused_content_is_told_with_the_servers_reason() {
+    assert_eq!(
+        answer_to(&["220 hello", "250 hello", "250 ok", "250 ok", "354 go on", "552 5.2.2 mailbox full"]).await,
+        "1 of 1 mails not handed over: mail server `127.0.0.1:PORT` refuses the mail: 552 5.2.2 mailbox full\n"
+    );
 }
