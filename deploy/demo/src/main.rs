@@ -7,6 +7,7 @@ use clap::Parser;
 use lynceus_demo::progress::step;
 use lynceus_demo::stack::{PASSWORD, Stack, StackOptions, USERS};
 use lynceus_demo::{Ports, repository, smoke};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Starts Lynceus and all that it stands on, on loopback, with a simulated vCenter.
 #[derive(Parser)]
@@ -56,16 +57,24 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let stack = tokio::select! {
         stack = Stack::start(StackOptions { dir, ports, vms: cli.vms }) => stack?,
         // Dropping the half-started stack kills what runs.
-        _ = tokio::signal::ctrl_c() => return Ok(()),
+        told = told_to_stop() => return told,
     };
     let outcome = if cli.smoke {
         checks(&stack).await
     } else {
         eprintln!("{}", welcome(&stack));
-        tokio::signal::ctrl_c().await.map_err(Into::into)
+        told_to_stop().await
     };
     step("everything stopped", stack.stop()).await?;
     outcome
+}
+
+async fn told_to_stop() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 async fn checks(stack: &Stack) -> anyhow::Result<()> {
@@ -78,28 +87,27 @@ async fn checks(stack: &Stack) -> anyhow::Result<()> {
 
 fn welcome(stack: &Stack) -> String {
     let ports = &stack.options.ports;
-    let graph = "classic/graph?g0.range_input=15m&g0.tab=0&g0.expr=sum+by+%28team%29+%28vsphere_vm_cpu_usage_hertz%29";
-    let names: Vec<_> = USERS.iter().map(|(name, team)| format!("{name} ({})", team.unwrap_or("platform"))).collect();
-    let rows = [
-        ("look first", ports.prometheus, graph, "CPU use by team, as a graph"),
-        ("sign in", ports.proxy, "", "as one of the users below; each team sees its own VMs"),
-        ("Prometheus", ports.prometheus, "alerts", "30 days, and the alerts"),
-        ("archive", ports.archive, "classic/graph", "the same questions, answered by ClickHouse"),
-        ("ClickHouse", ports.clickhouse, "?query=SELECT+count()+FROM+lynceus.samples", "samples, by SQL"),
-        ("exporter", ports.exporter, "vcenter/vcsim/metrics", "what Prometheus scrapes"),
-        ("Alertmanager", ports.alertmanager, "api/v2/alerts", "alerts under way"),
-        ("bridge", ports.bridge, "", "remote write to ClickHouse"),
-        ("notifier", ports.notifier, "", "alerts to mails"),
+    let graph = "classic/graph?g0.range_input=5m&g0.tab=0&g0.expr=sum+by+%28team%29+%28vsphere_vm_cpu_usage_hertz%29";
+    let places = [
+        ("Look here first: CPU use by team", ports.prometheus, graph),
+        ("Sign in; each team sees its own VMs", ports.proxy, ""),
+        ("Prometheus: alerts and their rules", ports.prometheus, "classic/alerts"),
+        ("The archive: the same questions, answered by ClickHouse", ports.archive, "classic/graph"),
+        ("The archive by SQL", ports.clickhouse, "?query=SELECT+count()+FROM+lynceus.samples"),
+        ("What Prometheus scrapes", ports.exporter, "vcenter/vcsim/metrics"),
+        ("Alertmanager's alerts, as JSON", ports.alertmanager, "api/v2/alerts"),
+        ("The bridge, which archives", ports.bridge, ""),
+        ("The notifier, which mails", ports.notifier, ""),
     ];
-    let table: String = rows
-        .iter()
-        .map(|(name, port, path, what)| format!("  {name:<13} http://127.0.0.1:{port}/{path}\n{:16}{what}\n", ""))
-        .collect();
+    let places: String =
+        places.iter().map(|(what, port, path)| format!("{what}\n  http://127.0.0.1:{port}/{path}\n")).collect();
+    let users: Vec<_> = USERS.iter().map(|(name, team)| format!("{name} ({})", team.unwrap_or("platform"))).collect();
     format!(
-        "\nLynceus watches {} simulated VMs.\n\n{table}\n  users         {}\n  password      {PASSWORD}\n  mails         {}\n\n\
-         Ctrl-C stops everything.",
+        "\nLynceus watches {} simulated VMs.\n\n{places}\nUsers     {}\nPassword  {PASSWORD}\nMails     {}\nLogs      \
+         {}/*/*.log\n\nCtrl-C stops everything.",
         stack.vcsim.vms,
-        names.join(", "),
+        users.join(", "),
         stack.options.dir.join("smtp/mail/new").display(),
+        stack.options.dir.display(),
     )
 }
