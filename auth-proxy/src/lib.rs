@@ -5,7 +5,7 @@
 //!                 no: 400                no: 401      no: 400        no team and not platform: 403
 //! ```
 //!
-//! Order of a query: [`web`] refuses paths that could be read in two ways and finds the session; the gateway rebuilds
+//! Order of a query: `web` refuses paths that could be read in two ways and finds the session; the gateway rebuilds
 //! the request from the parameters that it knows, with the query as printed from the rewritten tree; the answer is
 //! streamed back with headers of our own.
 //!

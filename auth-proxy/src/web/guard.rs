@@ -74,8 +74,9 @@ async fn checked(state: Arc<State>, request: Request, next: Next) -> Response {
         if !is_from_our_page(request.headers(), &current.config) {
             state.metrics.denied(Denial::Origin);
             info!(target: "audit", event = "denied", reason = Denial::Origin.as_str(), "request denied");
-            let text = format!("This address is not the one to sign in at. Go to {} instead.", current.config.origin());
-            return state.pages.problem(StatusCode::FORBIDDEN, &text);
+            let origin = current.config.origin();
+            let text = format!("This address is not the one to sign in at. Go to {origin} instead.");
+            return state.pages.problem(StatusCode::FORBIDDEN, &origin, &text);
         }
     }
     next.run(request).await

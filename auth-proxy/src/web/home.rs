@@ -17,7 +17,10 @@ pub(crate) async fn page(Shared(state): Shared<Arc<State>>, headers: HeaderMap) 
     match guard::user(&state, &headers).await {
         Ok(Some(user)) => state.pages.home(&HomePage { user: &user, label: &state.current().config.label }),
         Ok(None) => see_other("/auth/sign-in"),
-        Err(status) => state.pages.problem(status, "Lynceus cannot answer at this moment. Try again later."),
+        Err(status) => {
+            let origin = state.current().config.origin();
+            state.pages.problem(status, &origin, "Lynceus cannot answer at this moment. Try again later.")
+        }
     }
 }
 

@@ -52,12 +52,14 @@ impl Pages {
         self.render(StatusCode::OK, "home.html", Value::from(Serde(view)))
     }
 
-    pub(crate) fn problem(&self, status: StatusCode, text: &str) -> Response {
+    /// `origin` is where our pages are, for someone who came another way.
+    pub(crate) fn problem(&self, status: StatusCode, origin: &str, text: &str) -> Response {
         #[derive(Serialize)]
         struct View<'a> {
+            origin: &'a str,
             text: &'a str,
         }
-        self.render(status, "problem.html", Value::from(Serde(View { text })))
+        self.render(status, "problem.html", Value::from(Serde(View { origin, text })))
     }
 
     fn render(&self, status: StatusCode, name: &str, values: Value) -> Response {

@@ -185,7 +185,9 @@ pub(crate) async fn sign_out(Shared(state): Shared<Arc<State>>, request: Request
         && let Err(error) = state.store.end_session(&id).await
     {
         error!(%error, "failed to end a session");
-        return state.pages.problem(StatusCode::SERVICE_UNAVAILABLE, "You are still signed in. Try again later.");
+        let origin = state.current().config.origin();
+        let text = "You are still signed in. Try again later.";
+        return state.pages.problem(StatusCode::SERVICE_UNAVAILABLE, &origin, text);
     }
     if let Some(user) = user {
         info!(target: "audit", event = "sign-out", user = user.name, request_id, "sign-out");
