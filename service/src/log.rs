@@ -1,4 +1,4 @@
-//! Logs go to standard error: `logger` fields are the module, messages are fixed sentences plus fields.
+//! Logs go to standard error: messages are fixed lower-case sentences plus fields, in text or JSON.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -13,8 +13,10 @@ pub(crate) fn init(level: LogLevel, format: LogFormat) {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    // Libraries speak at most at `info`: their debug output drowns ours and may carry request bodies.
-    let filter = EnvFilter::builder().parse_lossy(format!("{},lynceus={level}", level.min(LevelFilter::INFO)));
+    // Libraries speak at most at `info`: their debug output drowns ours and may carry request bodies. Audit records
+    // are written whatever the level: who asks for fewer messages does not ask for a gap in them.
+    let directives = format!("{},lynceus={level},audit=info", level.min(LevelFilter::INFO));
+    let filter = EnvFilter::builder().parse_lossy(directives);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let outcome = match format {
         LogFormat::Text => {
