@@ -237,9 +237,14 @@ fn mailboxes(key: &str, addresses: &[String], problems: &mut Problems) -> Option
 }
 
 fn mailbox(key: &str, address: &str, problems: &mut Problems) -> Option<Mailbox> {
-    let parsed = address.parse().ok();
+    // Other letters need SMTPUTF8, which few servers have; domains have a form in ASCII (`xn--…`).
+    let parsed = address.parse().ok().filter(|mailbox: &Mailbox| mailbox.email.to_string().is_ascii());
     if parsed.is_none() {
-        problems.push(key, "a mail address, such as `ops@example.net` or `Ops <ops@example.net>`", quoted(address));
+        problems.push(
+            key,
+            "a mail address in ASCII, such as `ops@example.net` or `Ops <ops@example.net>`",
+            quoted(address),
+        );
     }
     parsed
 }
@@ -322,11 +327,13 @@ mod tests {
     fn recipients_are_addresses_and_each_stands_once() {
         check(
             "smtp: { address: 'm:25', from: nobody }\nrecipients:\n  default: []\n  teams:\n    \
-             red: [a@example.net, a@example.net]\n",
-            "notifier.yml:1: smtp.from: expected a mail address, such as `ops@example.net` or \
+             red: [a@example.net, a@example.net]\n    blue: [ü@example.net]\n",
+            "notifier.yml:1: smtp.from: expected a mail address in ASCII, such as `ops@example.net` or \
              `Ops <ops@example.net>`, found `nobody`\n\
              notifier.yml:3: recipients.default: expected at least one mail address, found an empty list\n\
-             notifier.yml:5: recipients.teams.red[1]: expected each address once, found `a@example.net`",
+             notifier.yml:5: recipients.teams.red[1]: expected each address once, found `a@example.net`\n\
+             notifier.yml:6: recipients.teams.blue[0]: expected a mail address in ASCII, such as `ops@example.net` or \
+             `Ops <ops@example.net>`, found `ü@example.net`",
         );
     }
 

@@ -126,7 +126,8 @@ pub(super) static BOARD: Board = Board {
         Panel {
             title: "Memory taken from VMs by team",
             description: "Memory that hosts have taken back from VMs by ballooning, or swapped out. Lasting values above \
-                          zero mean that hosts have too little memory for what runs on them.",
+                          zero mean that hosts have too little memory for what runs on them. Empty where \
+                          vCenter has no such counters.",
             kind: Kind::TimeSeries,
             unit: Unit::Bytes,
             width: 12,
