@@ -55,9 +55,24 @@ unpack_packages() {
   done
   ln -sfn ../root/usr/bin/prometheus "$tools/bin/prometheus"
   ln -sfn ../root/usr/bin/promtool "$tools/bin/promtool"
-  ln -sfn ../root/usr/bin/prometheus-alertmanager "$tools/bin/alertmanager"
+  relocate_alertmanager
   ln -sfn ../root/usr/bin/amtool "$tools/bin/amtool"
   rm -rf "$tools/debs"
+}
+
+# Debian's Alertmanager opens /usr/share/prometheus/alertmanager/default.tmpl and ends where it is not. That path
+# (34 bytes) becomes one of the same length that leads to descriptor 9, which a wrapper opens on the unpacked folder.
+relocate_alertmanager() {
+  local binary=$tools/root/usr/bin/prometheus-alertmanager
+  sed -b -i 's#/usr/share/prometheus/alertmanager#/proc/self/fd/9///////////////////#g' "$binary"
+  rm -f "$tools/bin/alertmanager"
+  cat >"$tools/bin/alertmanager" <<'WRAPPER'
+#!/bin/sh
+root=$(dirname "$(readlink -f "$0")")/../root
+exec 9<"$root/usr/share/prometheus/alertmanager"
+exec "$root/usr/bin/prometheus-alertmanager" "$@"
+WRAPPER
+  chmod +x "$tools/bin/alertmanager"
 }
 
 build_vcsim() {
@@ -82,8 +97,8 @@ build_cargo_deny() {
 }
 
 [ -e "$tools/bin/vcsim" ] || say "the first run downloads and builds for some minutes (about 350 MB, into target/tools)"
-once packages "${packages[*]}" unpack_packages
-once vcsim "$(cat tools/vcsim/main.go)" build_vcsim
+once packages "${packages[*]} $(declare -f unpack_packages relocate_alertmanager)" unpack_packages
+once vcsim "$(cat tools/vcsim/main.go) $(declare -f build_vcsim)" build_vcsim
 once python "$(cat tools/requirements.txt)" make_venv
 case ${1-} in
   '') ;;

@@ -84,6 +84,8 @@ pub async fn prometheus(dir: &Path, config: &str, port: u16, more: &[&str]) -> a
     command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
     let assets = repository().join("target/tools/root/usr/share/prometheus/web");
     command.arg(format!("--web.local-assets={}", assets.display()));
+    // What the links in alerts begin with.
+    command.arg(format!("--web.external-url=http://127.0.0.1:{port}/"));
     command.arg("--web.enable-lifecycle").args(more);
     let mut process = Process::start("prometheus", command, dir)?;
     process.wait_for_http(&format!("http://127.0.0.1:{port}/-/ready"), START_LIMIT).await?;
@@ -98,6 +100,7 @@ pub async fn alertmanager(dir: &Path, config: &str, port: u16) -> anyhow::Result
     command.arg(format!("--config.file={}", dir.join("alertmanager.yml").display()));
     command.arg(format!("--storage.path={}", dir.join("data").display()));
     command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+    command.arg(format!("--web.external-url=http://127.0.0.1:{port}/"));
     // No cluster: an empty address turns gossip off.
     command.arg("--cluster.listen-address=");
     let mut process = Process::start("alertmanager", command, dir)?;
