@@ -2,10 +2,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lynceus_demo::eventually;
+
 use crate::front::Reaction;
-use crate::support::{Exporter, all_succeeded, count, estate, value};
+use crate::support::{Exporter, LIMIT, all_succeeded, count, estate, value};
 
 const LOG_OUTS: &str = "lynceus_exporter_vsphere_requests_total{vcenter=\"vc01\",method=\"Logout\"}";
+
+const REFUSED_LOGINS: &str =
+    "lynceus_exporter_vsphere_requests_failed_total{vcenter=\"vc01\",method=\"Login\",reason=\"fault\"}";
 
 fn fault(kind: &str, detail: &str) -> Reaction {
     let text = format!(
@@ -174,6 +179,27 @@ async fn a_missing_privilege_is_told_with_the_role_that_has_it() {
     let sign_ins = exporter.own("lynceus_exporter_sign_ins_total{").await;
     let log_outs = exporter.own(LOG_OUTS).await;
     assert!(log_outs >= 1.0 && sign_ins - log_outs <= 1.0, "{sign_ins} sessions opened, {log_outs} closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_changed_is_tried_once_a_collection() {
+    let Some(estate) = estate(4).await else { return };
+    let exporter = Exporter::start(estate.dir.path(), &estate.front.config("", "")).await;
+    exporter.page_where("a whole collection", all_succeeded).await;
+    estate.front.react(|method, _| match method {
+        "RetrieveServiceContent" => Reaction::Forward,
+        "Login" => fault("InvalidLogin", ""),
+        _ => fault("NotAuthenticated", ""),
+    });
+    let counted = eventually(LIMIT, "three failed collections", || async {
+        let page = exporter.get("/metrics").await?.1;
+        let collections = value(&page, "lynceus_exporter_collections_failed_total{").unwrap_or_default();
+        anyhow::ensure!(collections >= 3.0, "{page}");
+        Ok((collections, value(&page, REFUSED_LOGINS).unwrap_or_default()))
+    });
+    let (collections, logins) = counted.await.unwrap();
+    // One more where the next collection has begun.
+    assert!(logins == collections || logins == collections + 1.0, "{logins} sign-ins in {collections} collections");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use lynceus_exporter::catalogue::{Kind, Unit, metrics};
 
 use crate::front::Front;
-use crate::support::{Exporter, all_succeeded, count, estate};
+use crate::support::{Exporter, all_succeeded, count, estate, value};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_are_where_prometheus_asked() {
@@ -68,7 +68,11 @@ async fn a_reload_changes_what_changed_in_the_config() {
     exporter.page_where("a whole collection", all_succeeded).await;
     let file = estate.dir.path().join("exporter.yml");
 
+    let success = "vsphere_collector_last_success_timestamp_seconds{collector=\"inventory\"}";
+    let before = value(&exporter.page().await.unwrap(), success);
     assert_eq!(exporter.reload().await.0, 200);
+    let later = |page: &str| value(page, success) > before.map(|before| before + 2.0);
+    exporter.page_where("two more collections", later).await;
     assert_eq!(exporter.own("lynceus_exporter_sign_ins_total{").await, 1.0, "nothing changed, nothing starts anew");
 
     std::fs::write(&file, format!("{config}ownership: [{{ team: blue, vm_name: '.*' }}]\n")).unwrap();

@@ -144,17 +144,6 @@ async fn a_wrong_password_is_named_and_a_new_one_is_taken_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_tried_once_a_collection() {
-    let Some(estate) = estate(4).await else { return };
-    std::fs::write(estate.dir.path().join("password"), "wrong").unwrap();
-    let exporter = Exporter::start(estate.dir.path(), &estate.front.config("", "")).await;
-    exporter.reason_with("refused").await;
-    let page = exporter.get("/metrics").await.unwrap().1;
-    let logins = value(&page, "lynceus_exporter_vsphere_requests_total{vcenter=\"vc01\",method=\"Login\"}");
-    assert_eq!(logins, value(&page, "lynceus_exporter_collections_failed_total{"), "{page}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_password_file_that_is_missing_is_named() {
     let Some(estate) = estate(4).await else { return };
     std::fs::remove_file(estate.dir.path().join("password")).unwrap();
