@@ -9,6 +9,7 @@ use lynceus_service::{Daemon, Host};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use url::Url;
 
 use crate::collect::Collector;
 use crate::config::{Config, VcenterConfig};
@@ -22,6 +23,7 @@ pub struct App {
     host: Host,
     metrics: Metrics,
     targets: Targets,
+    external_url: Option<Url>,
 }
 
 /// The vCenters that are watched, by name. Clones are the same targets.
@@ -136,20 +138,21 @@ impl Daemon for App {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const METRICS_PREFIX: &'static str = PREFIX;
     type Config = Config;
-    type Args = ();
+    /// `--web.external-url`.
+    type Args = Option<Url>;
 
-    async fn start(config: Config, (): (), host: &Host) -> anyhow::Result<Self> {
+    async fn start(config: Config, external_url: Option<Url>, host: &Host) -> anyhow::Result<Self> {
         let metrics = Metrics::default();
         host.register(|registry| metrics.register(registry));
-        let app = Self { host: host.clone(), metrics, targets: Targets::default() };
+        let app = Self { host: host.clone(), metrics, targets: Targets::default(), external_url };
         app.apply(config)?;
         // Ready to answer; whether a vCenter was reached is for its own page to say.
-        host.set_ready(true);
+        host.set_ready();
         Ok(app)
     }
 
     fn router(&self) -> Router {
-        routes::router(self.targets.clone(), self.host.external_url().cloned())
+        routes::router(self.targets.clone(), self.external_url.clone())
     }
 
     fn links() -> &'static [(&'static str, &'static str)] {

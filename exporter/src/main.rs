@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use lynceus_exporter::App;
 use lynceus_service::{Defaults, Flags, parse, run};
+use url::Url;
 
 /// Prometheus exporter for VMware vCenter: virtual machines, hosts and datastores
 #[derive(Parser)]
@@ -12,6 +13,10 @@ use lynceus_service::{Defaults, Flags, parse, run};
 struct Cli {
     #[command(flatten)]
     flags: Flags,
+
+    /// Address under which Prometheus reaches this exporter, where it is not the one that it asked for targets
+    #[arg(long = "web.external-url", value_name = "URL")]
+    external_url: Option<Url>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -26,5 +31,5 @@ const EXAMPLES: &str = "Examples:
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = parse(Defaults { config_file: "exporter.yml", listen_address: "127.0.0.1:19272" });
-    run::<App>(cli.flags, ()).await
+    run::<App>(cli.flags, cli.external_url).await
 }
