@@ -43,7 +43,7 @@ impl Daemon for App {
         let settings = settings(config, host, &metrics)?;
         let notifier = Notifier::new(settings, Templates::new()?, metrics.clone());
         // A mail server that is away is no reason to refuse notifications: each answer says so, and Alertmanager waits.
-        host.set_ready(true);
+        host.set_ready();
         Ok(Self { shared: Arc::new(Shared { notifier, metrics, host: host.clone() }) })
     }
 

@@ -98,7 +98,7 @@ impl Daemon for App {
             pages: Pages::new()?,
         });
         host.spawn("delete idle sessions", delete_idle_sessions(state.clone(), host.shutdown()));
-        host.set_ready(true);
+        host.set_ready();
         Ok(App { state })
     }
 

@@ -145,7 +145,10 @@ async fn check(archive: Arc<Archive>, host: Host) {
             outcome = archive.check() => outcome,
             () = stop.cancelled() => return,
         };
-        host.set_ready(outcome.is_ok());
+        match &outcome {
+            Ok(()) => host.set_ready(),
+            Err(error) => host.set_unready(error.to_string()),
+        }
         // Once for each change, not for each look.
         match (&outcome, &said) {
             (Ok(()), Some(_)) => {

@@ -49,7 +49,7 @@ impl Daemon for Greeter {
     type Args = ();
 
     async fn start(config: Greeting, _args: (), host: &Host) -> anyhow::Result<Self> {
-        host.set_ready(true);
+        host.set_ready();
         Ok(Self { greeting: std::sync::Arc::new(Mutex::new(config)) })
     }
 

@@ -1,8 +1,6 @@
 //! What every daemon answers beside its own routes: landing page, health, readiness, metrics, reload.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -15,10 +13,15 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) type ReloadRequest = oneshot::Sender<Result<(), String>>;
 
 /// Liveness and readiness, which are on every listener.
-pub(crate) fn health(ready: Arc<AtomicBool>) -> Router {
+pub(crate) fn health(unready: Arc<Mutex<Option<String>>>) -> Router {
     let ready = move || {
-        let ready = ready.load(Ordering::Acquire);
-        async move { if ready { (StatusCode::OK, "Ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "Not ready\n") } }
+        let reason = unready.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        async move {
+            match reason {
+                None => (StatusCode::OK, "Ready\n".to_owned()),
+                Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("Not ready: {reason}\n")),
+            }
+        }
     };
     Router::new().route("/-/healthy", get(|| async { "Healthy\n" })).route("/-/ready", get(ready))
 }

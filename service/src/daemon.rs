@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
-use url::Url;
 
 use crate::admin::{ReloadRequest, admin, health, landing_page};
 use crate::config::{Config, load};
@@ -68,19 +67,18 @@ pub struct Host {
     prefix: &'static str,
     stop: CancellationToken,
     tasks: TaskTracker,
-    ready: Arc<AtomicBool>,
-    external_url: Option<Url>,
+    /// Why it is not ready; `None` when it is.
+    unready: Arc<Mutex<Option<String>>>,
 }
 
 impl Host {
-    fn new(prefix: &'static str, external_url: Option<Url>) -> Self {
+    fn new(prefix: &'static str) -> Self {
         Self {
             registry: Arc::default(),
             prefix,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            ready: Arc::default(),
-            external_url,
+            unready: Arc::new(Mutex::new(Some("starting".to_owned()))),
         }
     }
 
@@ -100,14 +98,16 @@ impl Host {
         self.stop.clone()
     }
 
-    /// What `/-/ready` answers from now on; it is "no" until the daemon says otherwise.
-    pub fn set_ready(&self, ready: bool) {
-        self.ready.store(ready && !self.stop.is_cancelled(), Ordering::Release);
+    /// `/-/ready` answers 200 from now on.
+    pub fn set_ready(&self) {
+        if !self.stop.is_cancelled() {
+            *self.unready.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 
-    /// `--web.external-url`.
-    pub fn external_url(&self) -> Option<&Url> {
-        self.external_url.as_ref()
+    /// `/-/ready` answers 503 with this reason from now on.
+    pub fn set_unready(&self, reason: impl Into<String>) {
+        *self.unready.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.into());
     }
 }
 
@@ -158,7 +158,7 @@ fn configs<D: Daemon>(flags: &Flags) -> Result<(D::Config, Web), String> {
 }
 
 async fn live<D: Daemon>(flags: Flags, args: D::Args, config: D::Config, web: Web) -> anyhow::Result<()> {
-    let host = Host::new(D::METRICS_PREFIX, flags.external_url.clone());
+    let host = Host::new(D::METRICS_PREFIX);
     let reloads = ReloadMetrics::register(&host, D::VERSION);
     let admin_address = D::admin_address(&args);
     let daemon = D::start(config, args, &host).await?;
@@ -166,13 +166,13 @@ async fn live<D: Daemon>(flags: Flags, args: D::Args, config: D::Config, web: We
     let (reload_sender, reload_requests) = mpsc::channel(1);
     let page = landing_page(D::NAME, D::VERSION, D::links());
     let admin = admin(page, host.registry.clone(), reload_sender);
-    let public = daemon.router().merge(health(host.ready.clone()));
+    let public = daemon.router().merge(health(host.unready.clone()));
     let mut listeners = Vec::new();
     match admin_address {
         None => bind(&mut listeners, &flags.listen_addresses, &public.merge(admin)).await?,
         Some(address) => {
             bind(&mut listeners, &flags.listen_addresses, &public).await?;
-            bind(&mut listeners, &[address], &admin.merge(health(host.ready.clone()))).await?;
+            bind(&mut listeners, &[address], &admin.merge(health(host.unready.clone()))).await?;
         }
     }
 
@@ -189,8 +189,8 @@ async fn live<D: Daemon>(flags: Flags, args: D::Args, config: D::Config, web: We
 
     let grace = flags.grace_period;
     info!("stopping: finishing work in flight");
-    host.set_ready(false);
     host.stop.cancel();
+    host.set_unready("stopping");
     let drained = tokio::time::timeout(grace, async {
         acceptors.close();
         acceptors.wait().await;

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::parse_duration;
 
 /// Flags that every daemon takes.
@@ -21,10 +19,6 @@ pub struct Flags {
     /// TLS and basic authentication, in the format of Prometheus' exporter-toolkit
     #[arg(long = "web.config.file", value_name = "FILE")]
     pub web_config_file: Option<PathBuf>,
-
-    /// Address under which others reach this daemon, where that is not the one it listens on
-    #[arg(long = "web.external-url", value_name = "URL")]
-    pub external_url: Option<Url>,
 
     /// Least severe message that is logged
     #[arg(long = "log.level", value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]

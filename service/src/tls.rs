@@ -109,7 +109,10 @@ fn verifier(roots: RootCertStore) -> Result<Arc<WebPkiServerVerifier>, VerifierB
 /// What is wrong, in a user's words.
 fn reason(error: &CertificateError) -> String {
     match error {
-        CertificateError::UnknownIssuer => "is not signed by a trusted authority".to_owned(),
+        // A bad signature is what an authority of the same name with another key looks like.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "is not signed by a trusted authority".to_owned()
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

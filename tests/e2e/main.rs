@@ -2,6 +2,8 @@
 //!
 //! The stack and the checks are those of the demo (`lynceus_demo`), so what a newcomer sees is what is tested.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod interruptions;
 mod path;
 mod support;

@@ -184,7 +184,14 @@ async fn an_engine_that_is_away_at_the_start_is_waited_for() {
         return;
     }
     let mut archive = Archive::start_without_engine("").await;
-    assert!(!archive.is_ready().await);
+    lynceus_demo::eventually(LIMIT, "the reason", || async {
+        let ready = archive.http.get(format!("{}/-/ready", archive.url)).send().await?;
+        let (status, text) = (ready.status(), ready.text().await?);
+        anyhow::ensure!(status == StatusCode::SERVICE_UNAVAILABLE && text.contains("failed to reach ClickHouse"), text);
+        Ok(())
+    })
+    .await
+    .unwrap();
     let one = [series(&[("__name__", "late")], &[(now(), 1.)])];
     let response = archive.write(&one).await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
