@@ -239,7 +239,7 @@ impl Pulse {
                 Err(error) => tracing::warn!(%error, "failed to make a certificate"),
             }
         }
-        if condition.down != !self.face.borrow().up {
+        if condition.down == self.face.borrow().up {
             info!(up = !condition.down, "vcenter");
             self.face.send_modify(|face| face.up = !condition.down);
         }

@@ -11,29 +11,23 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 
 /// Signs the certificates of the vCenter and the hosts. Its own is `ca.pem` in `--tls-dir`.
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 /// A server's certificate.
 #[derive(Debug, Clone)]
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// For the listener.
-    pub config: Arc<ServerConfig>,
+    pub(crate) config: Arc<ServerConfig>,
     /// Fingerprint of the certificate, in lower-case hex.
     pub sha256: String,
-    /// The certificate.
-    pub pem: String,
-    /// Who it is for.
-    pub subject: String,
-    /// Start and end, in milliseconds since the Unix epoch.
-    pub valid: (i64, i64),
 }
 
 impl Authority {
     /// A new authority.
-    pub fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.distinguished_name.push(DnType::CommonName, "lynceus-fleet CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -44,14 +38,14 @@ impl Authority {
     }
 
     /// Writes `ca.pem`, for clients that verify.
-    pub fn write(&self, dir: &Path) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, dir: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(dir).with_context(|| format!("failed to create `{}`", dir.display()))?;
         let file = dir.join("ca.pem");
         std::fs::write(&file, &self.pem).with_context(|| format!("failed to write `{}`", file.display()))
     }
 
     /// A certificate for a server at this address, valid between the starts of these days.
-    pub fn issue(&self, name: &str, address: IpAddr, from: i64, until: i64) -> anyhow::Result<Certificate> {
+    pub(crate) fn issue(&self, name: &str, address: IpAddr, from: i64, until: i64) -> anyhow::Result<Certificate> {
         let mut params = CertificateParams::new(vec![name.to_owned(), "localhost".to_owned(), address.to_string()])?;
         params.distinguished_name.push(DnType::CommonName, name);
         let ((year, month, first), (end_year, end_month, last)) = (day(from)?, day(until)?);
@@ -64,13 +58,9 @@ impl Authority {
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![der], private)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let midnight = |time: i64| time - time.rem_euclid(DAY);
-        let valid = (midnight(from), midnight(until));
-        Ok(Certificate { config: Arc::new(config), sha256, pem: certificate.pem(), subject: name.to_owned(), valid })
+        Ok(Certificate { config: Arc::new(config), sha256 })
     }
 }
-
-const DAY: i64 = 86_400_000;
 
 /// Year, month and day: the library takes no finer times.
 fn day(time: i64) -> anyhow::Result<(i32, u8, u8)> {

@@ -7,22 +7,22 @@ use crate::scenario::{Action, Event};
 
 /// How the vCenter is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Condition {
+pub(crate) struct Condition {
     /// It takes no connections.
-    pub down: bool,
+    pub(crate) down: bool,
     /// How often it has lost its sessions: each time that it went down.
-    pub restarts: usize,
+    pub(crate) restarts: usize,
     /// How many times longer than usual a call takes.
-    pub slow: f64,
+    pub(crate) slow: f64,
     /// How far its clock is ahead, in milliseconds.
-    pub skew: i64,
+    pub(crate) skew: i64,
     /// When its certificate ends, where a scenario says so.
-    pub certificate_until: Option<Time>,
+    pub(crate) certificate_until: Option<Time>,
 }
 
 impl Condition {
     /// What the events make of it.
-    pub fn at(events: &[Event], now: Time) -> Self {
+    pub(crate) fn at(events: &[Event], now: Time) -> Self {
         let mut condition = Self { down: false, restarts: 0, slow: 1.0, skew: 0, certificate_until: None };
         for event in events.iter().filter(|event| event.at <= now) {
             let lasts = event.lasts_at(now);
@@ -41,12 +41,12 @@ impl Condition {
     }
 
     /// What the vCenter's clock shows.
-    pub fn clock(&self, now: Time) -> Time {
+    pub(crate) fn clock(&self, now: Time) -> Time {
         Time(now.0 + self.skew)
     }
 
     /// How long a call takes. Slowness is felt without a cost model, too: as a multiple of `unit`.
-    pub fn slowed(&self, cost: Duration, unit: Duration) -> Duration {
+    pub(crate) fn slowed(&self, cost: Duration, unit: Duration) -> Duration {
         if self.slow <= 1.0 { cost } else { cost.max(unit).mul_f64(self.slow) }
     }
 }

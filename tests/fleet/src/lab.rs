@@ -85,7 +85,7 @@ impl Lab {
     }
 
     /// How the vCenter is.
-    pub fn condition(&self) -> Condition {
+    pub(crate) fn condition(&self) -> Condition {
         Condition::at(&self.world().events, self.now())
     }
 

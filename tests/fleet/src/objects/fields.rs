@@ -7,10 +7,10 @@ use crate::soap::{Record, Value, record};
 
 /// What is asked of a value: the whole, or a dotted path into it.
 #[derive(Debug, Clone, Copy)]
-pub struct Path<'p>(pub &'p str);
+pub(crate) struct Path<'p>(pub(crate) &'p str);
 
 /// The fields of a data object, made as far as they are asked for.
-pub struct Fields<'p> {
+pub(crate) struct Fields<'p> {
     wanted: Option<(&'p str, Path<'p>)>,
     record: Record,
     value: Option<Value>,
@@ -18,7 +18,7 @@ pub struct Fields<'p> {
 
 impl<'p> Path<'p> {
     /// A data object of this type (`""` for the declared one), or what the path leads to in it.
-    pub fn record(self, kind: &'static str, describe: impl FnOnce(&mut Fields<'p>)) -> Option<Value> {
+    pub(crate) fn record(self, kind: &'static str, describe: impl FnOnce(&mut Fields<'p>)) -> Option<Value> {
         let wanted = match self.0.split_once('.') {
             _ if self.0.is_empty() => None,
             Some((first, rest)) => Some((first, Path(rest))),
@@ -32,17 +32,17 @@ impl<'p> Path<'p> {
 
 impl<'p> Fields<'p> {
     /// A field with a value.
-    pub fn set<T: Into<Value>>(&mut self, name: &'static str, value: impl FnOnce() -> T) {
+    pub(crate) fn set<T: Into<Value>>(&mut self, name: &'static str, value: impl FnOnce() -> T) {
         self.maybe(name, || Some(value()));
     }
 
     /// A field that may be unset.
-    pub fn maybe<T: Into<Value>>(&mut self, name: &'static str, value: impl FnOnce() -> Option<T>) {
+    pub(crate) fn maybe<T: Into<Value>>(&mut self, name: &'static str, value: impl FnOnce() -> Option<T>) {
         self.nest(name, |path| dig(value()?.into(), path));
     }
 
     /// A field that is itself computed as far as it is asked for.
-    pub fn nest(&mut self, name: &'static str, value: impl FnOnce(Path<'p>) -> Option<Value>) {
+    pub(crate) fn nest(&mut self, name: &'static str, value: impl FnOnce(Path<'p>) -> Option<Value>) {
         match self.wanted {
             None => {
                 if let Some(value) = value(Path("")) {
@@ -55,7 +55,7 @@ impl<'p> Fields<'p> {
     }
 
     /// Takes over the fields of another description, such as a base type's.
-    pub fn and(&mut self, describe: impl FnOnce(&mut Self)) {
+    pub(crate) fn and(&mut self, describe: impl FnOnce(&mut Self)) {
         describe(self);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{Cluster, ClusterId, Counter, Datastore, DatastoreId, Entity, Host, Vm, VmId};
-use crate::soap::{Value, list, record};
+use crate::soap::{Value, list};
 
 use super::samples::{Window, series};
 use super::{Cx, Path};

@@ -57,12 +57,18 @@ pub(crate) fn portgroup(cx: &Cx<'_>, portgroup: &Portgroup, path: Path<'_>) -> O
 }
 
 fn policy() -> Record {
-    record("")
+    record("VMwareDVSPortgroupPolicy")
         .with("blockOverrideAllowed", true)
         .with("shapingOverrideAllowed", false)
         .with("vendorConfigOverrideAllowed", false)
         .with("livePortMovingAllowed", false)
         .with("portConfigResetAtDisconnect", true)
+        .with("networkResourcePoolOverrideAllowed", false)
+        .with("trafficFilterOverrideAllowed", false)
+        .with("vlanOverrideAllowed", false)
+        .with("uplinkTeamingOverrideAllowed", false)
+        .with("securityPolicyOverrideAllowed", false)
+        .with("ipfixOverrideAllowed", false)
 }
 
 /// The property of a distributed switch at a path.

@@ -1,6 +1,6 @@
 //! Performance samples of an entity, over a window of time.
 
-use crate::model::{Connection, Counter, Entity, Power, TICK_MILLIS, Tick, Time};
+use crate::model::{Connection, Counter, Entity, Power, TICK_MILLIS, Time};
 
 use super::Cx;
 

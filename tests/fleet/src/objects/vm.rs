@@ -409,6 +409,13 @@ fn layout(cx: &Cx<'_>, vm: &Vm, path: Path<'_>) -> Option<Value> {
                     .with("accessible", true)
             }))
         });
+        // Descriptor and extent of each disk follow the two files of the VM itself.
+        f.set("disk", || {
+            list(vm.config.disks.iter().zip(1..).map(|(disk, pair): (_, i32)| {
+                let unit = record("").with("fileKey", list([2 * pair, 2 * pair + 1]));
+                record("").with("key", disk.key).with("chain", list([unit]))
+            }))
+        });
         f.set("timestamp", || Value::Time(cx.moment.now.0));
     })
 }

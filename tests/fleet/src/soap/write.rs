@@ -89,8 +89,7 @@ fn content(out: &mut String, value: &Value, kind: &str) {
         Value::Bool(true) => out.push_str("true"),
         Value::Bool(false) => out.push_str("false"),
         Value::Int(number) => push_number(out, *number),
-        // Writing to a string cannot fail.
-        Value::Float(number) => drop(write!(out, "{number}")),
+        Value::Float(number) => out.push_str(&number.to_string()),
         Value::Text(text) => out.push_str(&escape(text)),
         Value::Time(milliseconds) => push_time(out, *milliseconds),
         Value::Ref(reference) => out.push_str(&escape(&reference.id)),
@@ -138,11 +137,8 @@ pub(crate) fn push_number(out: &mut String, number: i64) {
 pub(crate) fn push_time(out: &mut String, milliseconds: i64) {
     // What lies outside of the calendar's thousands of years is no time that anyone asks for.
     let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or_default();
-    if milliseconds % 1000 == 0 {
-        drop(write!(out, "{time}"));
-    } else {
-        drop(write!(out, "{time:.3}"));
-    }
+    let written = if milliseconds % 1000 == 0 { write!(out, "{time}") } else { write!(out, "{time:.3}") };
+    debug_assert!(written.is_ok(), "writing to a string cannot fail");
 }
 
 pub(crate) fn push(out: &mut String, parts: &[&str]) {

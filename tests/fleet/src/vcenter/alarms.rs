@@ -44,9 +44,6 @@ fn expression(watches: Watched) -> Record {
             .with("type", "HostSystem")
             .with("statePath", "runtime.connectionState")
             .with("red", "notResponding")),
-        Watched::HostCpu { yellow, red } => metric("HostSystem", Counter::CpuUsage, yellow, red),
-        Watched::HostMemory { yellow, red } => metric("HostSystem", Counter::MemUsage, yellow, red),
-        Watched::VmCpu { yellow, red } => metric("VirtualMachine", Counter::CpuUsage, yellow, red),
         Watched::DatastoreUsage { yellow, red } => metric("Datastore", Counter::DiskUsed, yellow, red),
     }
 }

@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use crate::model::{COUNTERS, Connection, Counter, Entity, Instances, TICK_MILLIS, Time};
+use crate::model::{COUNTERS, Counter, Entity, Time};
 use crate::objects::samples::{Series, Window, series};
-use crate::soap::{Element, Fault, MoRef, push_number, push_time, record, write_property};
+use crate::soap::{Element, Fault, MoRef, push_number, push_time, record};
 
 use super::walk::{Objects, write_reference};
 use super::{Call, services};
