@@ -6,7 +6,6 @@
 #[repr(u64)]
 pub(crate) enum What {
     Config = 1,
-    Name,
     Uuid,
     CpuSlow,
     CpuFast,

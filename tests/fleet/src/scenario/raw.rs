@@ -65,7 +65,8 @@ impl Config for Scenario {
             let at = problems.duration(&format!("{key}.at"), &event.at.value);
             if let Some(at) = at {
                 if at < latest {
-                    let expected = format!("a time that is not before the event above it, so `{}` or later", text(latest));
+                    let expected =
+                        format!("a time that is not before the event above it, so `{}` or later", text(latest));
                     problems.push(format!("{key}.at"), expected, format!("`{}`", event.at.value));
                 }
                 latest = latest.max(at);

@@ -91,27 +91,6 @@ pub struct Alarm {
 pub enum Watched {
     /// Whether a host responds; red when not.
     HostConnection,
-    /// CPU of a host, percent x 100.
-    HostCpu {
-        /// Yellow from here on.
-        yellow: u32,
-        /// Red from here on.
-        red: u32,
-    },
-    /// Memory of a host, percent x 100.
-    HostMemory {
-        /// Yellow from here on.
-        yellow: u32,
-        /// Red from here on.
-        red: u32,
-    },
-    /// CPU of a VM, percent x 100.
-    VmCpu {
-        /// Yellow from here on.
-        yellow: u32,
-        /// Red from here on.
-        red: u32,
-    },
     /// Used space of a datastore, percent x 100.
     DatastoreUsage {
         /// Yellow from here on.
