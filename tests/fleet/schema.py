@@ -30,7 +30,7 @@ ROOTS = """
 """.split()
 # Types of this kind are reached through a base class by name only.
 EVENTS = """
-    EventEx ExtendedEvent VmPoweredOnEvent VmPoweredOffEvent VmSuspendedEvent VmResumingEvent VmCreatedEvent VmClonedEvent VmRemovedEvent
+    EventEx TaskReasonUser ExtendedEvent VmPoweredOnEvent VmPoweredOffEvent VmSuspendedEvent VmResumingEvent VmCreatedEvent VmClonedEvent VmRemovedEvent
     VmMigratedEvent DrsVmMigratedEvent VmRelocatedEvent VmReconfiguredEvent VmRenamedEvent VmRestartedOnAlternateHostEvent
     VmDasBeingResetEvent VmFailoverFailed HostConnectedEvent HostDisconnectedEvent HostConnectionLostEvent DasHostFailedEvent
     HostShutdownEvent EnteredMaintenanceModeEvent ExitMaintenanceModeEvent HostAddedEvent HostRemovedEvent AlarmStatusChangedEvent

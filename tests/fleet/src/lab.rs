@@ -10,10 +10,14 @@ use tokio::sync::Semaphore;
 
 use crate::condition::Condition;
 use crate::cost::Cost;
+use crate::log::Log;
 use crate::model::{Model, ModelError, Size, Time};
 use crate::objects::Moment;
-use crate::scenario::{Event, Scenario};
+use crate::scenario::Scenario;
 use crate::soap::Value;
+
+/// Requests within so much time see the same estate, which is then put together once.
+const STEP: Duration = Duration::from_millis(50);
 
 /// What a fleet is made of.
 #[derive(Debug, Clone)]
@@ -45,10 +49,12 @@ pub struct Lab {
 
 struct World {
     model: Arc<Model>,
-    events: Vec<Event>,
     scenarios: Vec<Running>,
     newest: Option<Arc<Moment>>,
     generation: u64,
+    log: Log,
+    /// Until when the log is written.
+    logged: Time,
 }
 
 /// A scenario and when it was started.
@@ -65,13 +71,16 @@ impl Lab {
     pub fn new(plan: Plan) -> Self {
         let model = Arc::new(Model::new(plan.seed, plan.size, plan.origin));
         let workers = (plan.cost.workers > 0).then(|| Semaphore::new(plan.cost.workers));
-        let world = World { model, events: Vec::new(), scenarios: Vec::new(), newest: None, generation: 0 };
+        let (log, logged) = (Log::default(), plan.origin);
+        let world = World { model, scenarios: Vec::new(), newest: None, generation: 0, log, logged };
         Self { cost: plan.cost.clone(), workers, plan, started: Instant::now(), world: Mutex::new(world) }
     }
 
-    /// Simulated time; the vCenter's clock may be off.
+    /// Simulated time, in steps; the vCenter's clock may be off.
     pub fn now(&self) -> Time {
-        self.plan.origin + self.started.elapsed().mul_f64(self.plan.factor)
+        let steps = self.started.elapsed().as_millis() / STEP.as_millis();
+        let elapsed = STEP * u32::try_from(steps).unwrap_or(u32::MAX);
+        self.plan.origin + elapsed.mul_f64(self.plan.factor)
     }
 
     /// What the fleet is made of.
@@ -86,17 +95,14 @@ impl Lab {
 
     /// How the vCenter is.
     pub(crate) fn condition(&self) -> Condition {
-        Condition::at(&self.world().events, self.now())
+        Condition::at(self.world().model.events_given(), self.now())
     }
 
     /// Starts a scenario now. One whose targets do not exist is refused as a whole.
     pub fn start(&self, scenario: Scenario) -> Result<Time, ModelError> {
         let mut world = self.world();
         let start = self.now();
-        let mut events = world.events.clone();
-        events.extend(scenario.starting(start));
-        world.model = Arc::new(world.model.with(events.clone())?);
-        world.events = events;
+        world.model = Arc::new(world.model.with(scenario.starting(start))?);
         world.scenarios.push(Running { scenario, start });
         world.newest = None;
         Ok(start)
@@ -116,7 +122,8 @@ impl Lab {
         {
             return newest.clone();
         }
-        let condition = Condition::at(&world.events, now);
+        world.write_log(now);
+        let condition = Condition::at(world.model.events_given(), now);
         let moment = Arc::new(world.next(now, condition.clock(now), &self.cost));
         world.newest = Some(moment.clone());
         moment
@@ -127,7 +134,24 @@ impl Lab {
     }
 }
 
+impl Lab {
+    /// Looks into the log of events, up to now.
+    pub(crate) fn log<T>(&self, look: impl FnOnce(&mut Log) -> T) -> T {
+        let mut world = self.world();
+        let now = self.now();
+        world.write_log(now);
+        look(&mut world.log)
+    }
+}
+
 impl World {
+    fn write_log(&mut self, now: Time) {
+        if now > self.logged {
+            self.log.extend(self.model.events(self.logged, now));
+            self.logged = now;
+        }
+    }
+
     /// The inventory is computed anew only when something has changed in it, the numbers only with a new sample.
     fn next(&mut self, at: Time, now: Time, cost: &Cost) -> Moment {
         let options = options(cost);
@@ -140,6 +164,7 @@ impl World {
                 generation: self.generation,
                 inventory: Arc::new(self.model.inventory(at)),
                 model: self.model.clone(),
+                migrations: self.log.migrations(),
                 options,
                 relations: Arc::default(),
                 live: Arc::default(),
@@ -155,6 +180,7 @@ impl World {
             generation: self.generation,
             inventory: newest.inventory.clone(),
             model: self.model.clone(),
+            migrations: self.log.migrations(),
             options,
             relations: newest.relations.clone(),
             live: if same_sample { newest.live.clone() } else { Arc::default() },

@@ -14,6 +14,7 @@ mod relations;
 pub(crate) mod samples;
 mod vm;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 pub(crate) use fields::{Fields, Path, whole};
@@ -61,6 +62,8 @@ pub struct Moment {
     pub inventory: Arc<Inventory>,
     /// Where numbers come from.
     pub model: Arc<Model>,
+    /// How many VMs DRS has moved to each host since the start.
+    pub migrations: Arc<HashMap<HostId, u64>>,
     /// The vCenter's settings.
     pub options: Vec<(&'static str, Value)>,
     pub(crate) relations: Arc<OnceLock<Relations>>,
@@ -266,7 +269,11 @@ impl<'a> Cx<'a> {
         hosts.map(|host| host.id).collect()
     }
 
-    fn sees_host(&self, id: HostId) -> bool {
+    pub(crate) fn reference(&self, entity: Entity) -> MoRef {
+        entity::reference(self, entity)
+    }
+
+    pub(crate) fn sees_host(&self, id: HostId) -> bool {
         match self.scope {
             Scope::VCenter => true,
             Scope::Host(own) => own == id,
@@ -560,7 +567,7 @@ impl<'a> Cx<'a> {
         alarms.filter(|alarm| self.is_within(&entity::reference(self, alarm.entity), this)).collect()
     }
 
-    fn is_within(&self, object: &MoRef, ancestor: &MoRef) -> bool {
+    pub(crate) fn is_within(&self, object: &MoRef, ancestor: &MoRef) -> bool {
         let mut next = Some(object.clone());
         while let Some(object) = next {
             if object == *ancestor {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::cost::Cost;
 use crate::lab::Lab;
+use crate::log::What;
 use crate::objects::{Cx, Moment, Scope};
 use crate::soap::{Element, Fault, MoRef, Record, Value, parse, record, write_property, write_value};
 
@@ -118,7 +119,7 @@ impl Server {
                 return Ok(Reply::Done(answer(content)));
             }
             ("SessionManager", "Login") => {
-                let session = self.login(&method, caller, moment.now.0)?;
+                let session = self.login(&method, caller, &moment)?;
                 let body = returnval(&user_session(&session, moment.now.0).into(), "UserSession");
                 return Ok(Reply::Done(Answer { cookie: Some(session.key.clone()), ..answer(body) }));
             }
@@ -127,7 +128,7 @@ impl Server {
         let Some(session) = session else {
             return Err(Fault::NotAuthenticated { object: this, privilege: "System.View" });
         };
-        let now = Now { cx, session: Some(&session) };
+        let now = Now { server: self, cx, session: Some(&session) };
         if now.kind(&this).is_none() {
             return Err(Fault::ManagedObjectNotFound(this));
         }
@@ -165,7 +166,8 @@ impl Server {
             return Err(Fault::RequestCanceled);
         }
         let moment = self.lab.moment();
-        let now = Now { cx: Cx { scope: self.scope, moment: &moment }, session: Some(&wait.session) };
+        let cx = Cx { scope: self.scope, moment: &moment };
+        let now = Now { server: self, cx, session: Some(&wait.session) };
         wait.collector.next(&now, moment.generation, wait.page)
     }
 
@@ -177,18 +179,30 @@ impl Server {
         }
     }
 
-    fn login(&self, method: &Element<'_>, caller: Caller<'_>, now: i64) -> Result<Arc<Session>, Fault> {
+    fn login(&self, method: &Element<'_>, caller: Caller<'_>, moment: &Moment) -> Result<Arc<Session>, Fault> {
         let text = |name| method.text_of(name).unwrap_or_default();
         let (user, password) = (text("userName"), text("password"));
         if !self.lab.admits(user, password) {
+            self.note("BadUsernameSessionEvent", user, moment);
             return Err(Fault::InvalidLogin);
         }
-        let limits = &self.lab.cost.limits;
+        let (limits, now) = (&self.lab.cost.limits, moment.now.0);
         let session = self.sessions.open(user, caller.agent, now, limits.max_sessions, limits.session_timeout);
+        if session.is_some() {
+            self.note("UserLoginSessionEvent", user, moment);
+        }
         session.ok_or_else(|| {
             let limit = limits.max_sessions;
             Fault::SystemError(format!("the maximum number of sessions ({limit}) has been exceeded"))
         })
+    }
+
+    /// Logs what happened to a session.
+    fn note(&self, kind: &'static str, user: &str, moment: &Moment) {
+        if self.scope == Scope::VCenter {
+            let what = What::Session { kind, user: user.to_owned() };
+            self.lab.log(|log| log.push(moment.at, what));
+        }
     }
 
     /// Begins a wait, or gives the answer that was lost on its way.
@@ -233,7 +247,7 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn now(&self) -> Now<'a> {
-        Now { cx: self.cx(), session: Some(self.session) }
+        Now { server: self.server, cx: self.cx(), session: Some(self.session) }
     }
 
     fn run(&mut self) -> Result<(), Fault> {
@@ -246,6 +260,7 @@ impl<'a> Call<'a> {
             }
             ("SessionManager", "Logout") => {
                 self.server.sessions.close(&self.session.key);
+                self.server.note("UserLogoutSessionEvent", &self.session.user, self.moment);
                 Ok(())
             }
             ("SessionManager", "SessionIsActive") if self.cx().is_vcenter() => {
@@ -376,6 +391,7 @@ pub(crate) fn user_session(session: &Session, now: i64) -> Record {
 /// All objects that a session sees: the inventory, the services, and what the session has made.
 #[derive(Clone, Copy)]
 pub(crate) struct Now<'a> {
+    pub(crate) server: &'a Server,
     pub(crate) cx: Cx<'a>,
     pub(crate) session: Option<&'a Session>,
 }
@@ -415,7 +431,7 @@ impl Objects for Now<'_> {
                 let view = self.session?.state().views.get(object.id.as_ref()).cloned()?;
                 views::property(&self.cx, &view, path)
             }
-            "EventHistoryCollector" => events::collector_property(&self.cx, self.session?, object, path),
+            "EventHistoryCollector" => events::collector_property(self.server, &self.cx, self.session?, object, path),
             _ => None,
         }
     }

@@ -2,31 +2,27 @@
 //! a client reads as a property agrees with what it reads as performance data.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::model::{Cluster, ClusterId, Counter, Datastore, DatastoreId, Entity, Host, Vm, VmId};
-use crate::soap::{Value, list};
+use crate::model::{Cluster, Counter, Datastore, Entity, Host, Vm, VmId, VmSpace};
+use crate::soap::{Value, list, record};
 
 use super::samples::{Window, series};
 use super::{Cx, Path};
 
-/// The newest sample of each entity that was asked for.
+/// What was computed for a moment, kept until the next sample.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<HashMap<Entity, Arc<Newest>>>);
+pub(crate) struct Cache {
+    newest: Mutex<HashMap<Entity, Arc<Newest>>>,
+    space: OnceLock<Space>,
+}
 
 /// The newest value of each counter of an entity as a whole.
 type Newest = HashMap<Counter, i64>;
 
-/// What a VM takes in a datastore, in bytes.
-pub(crate) struct Usage {
-    pub(crate) datastore: DatastoreId,
-    pub(crate) committed: u64,
-    pub(crate) uncommitted: u64,
-}
-
 impl Cx<'_> {
     fn newest(&self, entity: Entity) -> Arc<Newest> {
-        let cache = &self.moment.live.0;
+        let cache = &self.moment.live.newest;
         if let Some(found) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&entity) {
             return found.clone();
         }
@@ -108,26 +104,50 @@ impl Cx<'_> {
     }
 }
 
+/// Space of all datastores, by their place in the estate, in bytes.
+pub(crate) struct Space {
+    used: Vec<u64>,
+    uncommitted: Vec<u64>,
+}
+
 impl Cx<'_> {
+    fn space(&self) -> &Space {
+        let (model, inventory) = (&self.moment.model, &self.moment.inventory);
+        self.moment.live.space.get_or_init(|| {
+            let mut uncommitted = vec![0; inventory.estate.datastores.len()];
+            for (id, _, more) in inventory.vms.iter().flat_map(|vm| model.vm_space(vm, self.moment.at).datastores) {
+                if let Some(place) = inventory.estate.datastore_place(id) {
+                    uncommitted[place] += more;
+                }
+            }
+            Space { used: model.space_used(inventory), uncommitted }
+        })
+    }
+
     pub(crate) fn free_space(&self, datastore: &Datastore) -> u64 {
-        datastore.capacity
+        let place = self.moment.inventory.estate.datastore_place(datastore.id);
+        let used = place.and_then(|place| self.space().used.get(place));
+        datastore.capacity.saturating_sub(used.copied().unwrap_or_default())
     }
-    pub(crate) fn uncommitted(&self, _: &Datastore) -> u64 {
-        0
+
+    pub(crate) fn uncommitted(&self, datastore: &Datastore) -> u64 {
+        let place = self.moment.inventory.estate.datastore_place(datastore.id);
+        place.and_then(|place| self.space().uncommitted.get(place)).copied().unwrap_or_default()
     }
-    pub(crate) fn vm_storage(&self, vm: &Vm) -> Vec<Usage> {
-        self.datastores_of(vm).into_iter().map(|datastore| Usage { datastore, committed: 0, uncommitted: 0 }).collect()
+
+    pub(crate) fn vm_space(&self, vm: &Vm) -> VmSpace {
+        self.moment.model.vm_space(vm, self.moment.at)
     }
-    pub(crate) fn disk_sizes(&self, vm: &Vm) -> Vec<u64> {
-        vm.config.disks.iter().map(|disk| disk.capacity).collect()
-    }
-    pub(crate) fn snapshot_sizes(&self, vm: &Vm) -> Vec<u64> {
-        vm.snapshots.iter().map(|_| 0).collect()
-    }
-    pub(crate) fn guest_disks(&self, _: &Vm) -> Value {
-        list(Vec::<Value>::new())
-    }
-    pub(crate) fn migrations(&self, _: ClusterId) -> u64 {
-        0
+
+    /// What the tools tell of the guest's file systems.
+    pub(crate) fn guest_disks(&self, vm: &Vm) -> Value {
+        let guest = self.moment.model.guest(vm, self.moment.at);
+        list(guest.into_iter().flat_map(|guest| guest.file_systems).map(|found| {
+            record("")
+                .with("diskPath", found.mount)
+                .with("capacity", found.capacity)
+                .with("freeSpace", found.free)
+                .with("filesystemType", found.kind)
+        }))
     }
 }

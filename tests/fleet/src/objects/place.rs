@@ -66,7 +66,9 @@ pub(crate) fn cluster(cx: &Cx<'_>, cluster: &Cluster, path: Path<'_>) -> Option<
             path.record("ClusterComputeResourceSummary", |f| {
                 compute_summary(cx, &cluster.hosts, &cx.cluster(cluster.id), f);
                 f.set("currentFailoverLevel", || i32::from(cluster.ha));
-                f.set("numVmotions", || cx.migrations(cluster.id));
+                f.set("numVmotions", || {
+                    cluster.hosts.iter().filter_map(|id| cx.moment.migrations.get(id)).sum::<u64>()
+                });
                 f.nest("usageSummary", |path| usage(cx, cluster, path));
             })
         });

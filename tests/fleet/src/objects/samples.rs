@@ -1,6 +1,6 @@
 //! Performance samples of an entity, over a window of time.
 
-use crate::model::{Connection, Counter, Entity, Power, TICK_MILLIS, Time};
+use crate::model::{Connection, Counter, Entity, Power, Series, TICK_MILLIS, Time};
 
 use super::Cx;
 
@@ -62,16 +62,6 @@ impl Window {
     }
 }
 
-/// The samples of a counter of an entity.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Series {
-    pub(crate) counter: Counter,
-    /// Empty for the entity as a whole.
-    pub(crate) instance: String,
-    /// One a sample of the window; -1 where there is none.
-    pub(crate) values: Vec<i64>,
-}
-
 /// The samples of these counters, or of all; nothing for an entity that has none in the window.
 pub(crate) fn series(cx: &Cx<'_>, entity: Entity, window: &Window, counters: Option<&[Counter]>) -> Vec<Series> {
     if window.range().is_empty() || !measured(cx, entity) {
@@ -79,16 +69,14 @@ pub(crate) fn series(cx: &Cx<'_>, entity: Entity, window: &Window, counters: Opt
     }
     let (model, inventory) = (&cx.moment.model, &cx.moment.inventory);
     let samples = if window.is_historical() {
-        model.historical(inventory, entity, window.range())
+        model.historical_of(inventory, entity, window.range(), counters)
     } else {
-        model.realtime(inventory, entity, window.range())
+        model.realtime_of(inventory, entity, window.range(), counters)
     };
-    let wanted = |counter: Counter| counters.is_none_or(|counters| counters.contains(&counter));
-    let found = samples.series.into_iter().filter(|series| wanted(series.counter));
-    let found =
-        found.map(|series| Series { counter: series.counter, instance: series.instance, values: series.values });
+    let mut found = samples.series;
     // Counters without a single sample are left out, as vCenter does.
-    found.filter(|series| series.values.iter().any(|value| *value >= 0)).collect()
+    found.retain(|series| series.values.iter().any(|value| *value >= 0));
+    found
 }
 
 /// Whether somebody measures it now: hosts measure what runs on them and tell as long as they respond.

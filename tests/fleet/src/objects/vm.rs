@@ -357,11 +357,12 @@ fn summary(cx: &Cx<'_>, vm: &Vm, path: Path<'_>) -> Option<Value> {
             })
         });
         f.set("storage", || {
-            let usage = cx.vm_storage(vm);
+            let space = cx.vm_space(vm).datastores;
+            let committed: u64 = space.iter().map(|(_, committed, _)| committed).sum();
             record("")
-                .with("committed", usage.iter().map(|usage| usage.committed).sum::<u64>())
-                .with("uncommitted", usage.iter().map(|usage| usage.uncommitted).sum::<u64>())
-                .with("unshared", usage.iter().map(|usage| usage.committed).sum::<u64>())
+                .with("committed", committed)
+                .with("uncommitted", space.iter().map(|(_, _, more)| more).sum::<u64>())
+                .with("unshared", committed)
                 .with("timestamp", Value::Time(cx.moment.now.0))
         });
         f.nest("quickStats", |path| cx.vm_quick_stats(vm, heartbeat(vm), path));
@@ -373,12 +374,12 @@ fn summary(cx: &Cx<'_>, vm: &Vm, path: Path<'_>) -> Option<Value> {
 fn storage(cx: &Cx<'_>, vm: &Vm, path: Path<'_>) -> Option<Value> {
     path.record("VirtualMachineStorageInfo", |f| {
         f.set("perDatastoreUsage", || {
-            list(cx.vm_storage(vm).into_iter().map(|usage| {
+            list(cx.vm_space(vm).datastores.into_iter().map(|(datastore, committed, uncommitted)| {
                 record("")
-                    .with("datastore", cx.datastore(usage.datastore))
-                    .with("committed", usage.committed)
-                    .with("uncommitted", usage.uncommitted)
-                    .with("unshared", usage.committed)
+                    .with("datastore", cx.datastore(datastore))
+                    .with("committed", committed)
+                    .with("uncommitted", uncommitted)
+                    .with("unshared", committed)
             }))
         });
         f.set("timestamp", || Value::Time(cx.moment.now.0));
@@ -388,15 +389,15 @@ fn storage(cx: &Cx<'_>, vm: &Vm, path: Path<'_>) -> Option<Value> {
 fn layout(cx: &Cx<'_>, vm: &Vm, path: Path<'_>) -> Option<Value> {
     path.record("VirtualMachineFileLayoutEx", |f| {
         f.set("file", || {
-            let vmx = vm_path(cx, vm);
+            let (vmx, space) = (vm_path(cx, vm), cx.vm_space(vm));
             let stem = vmx.strip_suffix(".vmx").unwrap_or(&vmx).to_owned();
             let mut files = vec![(vmx.clone(), "config", 4_096u64), (format!("{stem}.nvram"), "nvram", 8_684)];
-            for (disk, usage) in vm.config.disks.iter().zip(cx.disk_sizes(vm)) {
+            for (disk, usage) in vm.config.disks.iter().zip(space.disks) {
                 let suffix = if disk.unit == 0 { String::new() } else { format!("_{}", disk.unit) };
                 files.push((format!("{stem}{suffix}.vmdk"), "diskDescriptor", 512));
                 files.push((format!("{stem}{suffix}-flat.vmdk"), "diskExtent", usage));
             }
-            for (snapshot, size) in vm.snapshots.iter().zip(cx.snapshot_sizes(vm)) {
+            for (snapshot, size) in vm.snapshots.iter().zip(space.snapshots) {
                 files.push((format!("{stem}-{:06}-sesparse.vmdk", snapshot.number), "diskExtent", size));
             }
             list(files.into_iter().zip(0..).map(|((name, kind, size), key): (_, i32)| {

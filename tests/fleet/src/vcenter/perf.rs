@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::model::{COUNTERS, Counter, Entity, Time};
-use crate::objects::samples::{Series, Window, series};
+use crate::model::{COUNTERS, Counter, Entity, Series, Time};
+use crate::objects::samples::{Window, series};
 use crate::soap::{Element, Fault, MoRef, push_number, push_time, record};
 
 use super::walk::{Objects, write_reference};

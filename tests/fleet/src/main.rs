@@ -1,0 +1,45 @@
+//! `lynceus-fleet`: a simulated VMware estate.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lynceus_fleet::{Cli, Fleet};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "the log may not be there yet")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let options = match cli.options() {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("lynceus-fleet: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lynceus-fleet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: lynceus_fleet::Options) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let fleet = Fleet::start(options).await?;
+    info!(vcenter = %fleet.addresses.vcenter.url, control = %fleet.addresses.control, "listening");
+    writeln!(std::io::stdout(), "{}", fleet.ready_line())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    fleet.stop().await;
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! The fleet as its clients see it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod protocol;
+mod pyvmomi;
+mod support;
