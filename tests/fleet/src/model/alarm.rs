@@ -21,7 +21,9 @@ impl Model {
                 }
                 Watched::DatastoreUsage { yellow, red } => {
                     for (place, datastore) in self.estate().datastores.iter().enumerate() {
-                        let Some(colour) = self.colour(place, self.looked_at(place, at), (yellow, red)) else { continue };
+                        let Some(colour) = self.colour(place, self.looked_at(place, at), (yellow, red)) else {
+                            continue;
+                        };
                         let since = self.coloured_since(place, at, (yellow, red), colour);
                         let entity = Entity::Datastore(datastore.id);
                         found.push(TriggeredAlarm { entity, alarm: alarm.id, red: colour, since });

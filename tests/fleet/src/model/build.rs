@@ -9,8 +9,8 @@ use std::sync::Arc;
 pub(crate) use seat::{Seat, TEAMS};
 
 use super::inventory::{
-    Alarm, AttributeDef, Cluster, Datacenter, Datastore, Estate, Folder, FolderParent, Licence, Network, Pool, Portgroup,
-    Role, Switch, Tag, TagCategory, TagId, Vapp, Watched,
+    Alarm, AttributeDef, Cluster, Datacenter, Datastore, Estate, Folder, FolderParent, Licence, Network, Pool,
+    Portgroup, Role, Switch, Tag, TagCategory, TagId, Vapp, Watched,
 };
 use super::noise::{Noise, What};
 use super::time::DAY;
@@ -119,7 +119,12 @@ fn datacenter(
         folders.insert((place, team, true), folder(FolderKind::Vms, "prod", FolderParent::Folder(of_team)));
         folders.insert((place, team, false), folder(FolderKind::Vms, "test", FolderParent::Folder(of_team)));
     }
-    estate.networks.push(Network { id: NetworkId(numbers.next()), name: "VM Network".to_owned(), datacenter: id, folder: network_folder });
+    estate.networks.push(Network {
+        id: NetworkId(numbers.next()),
+        name: "VM Network".to_owned(),
+        datacenter: id,
+        folder: network_folder,
+    });
     let switch = SwitchId(numbers.next());
     let dc = place + 1;
     estate.switches.push(Switch {
@@ -136,7 +141,10 @@ fn datacenter(
         id
     };
     portgroup(format!("dvs-{dc:02}-uplinks"), 0, true);
-    let teams = TEAMS.iter().enumerate().map(|(team, name)| portgroup(format!("pg-{name}-{}", 101 + team), 101 + team as u32, false));
+    let teams = TEAMS
+        .iter()
+        .enumerate()
+        .map(|(team, name)| portgroup(format!("pg-{name}-{}", 101 + team), 101 + team as u32, false));
     let mut all: Vec<PortgroupId> = teams.collect();
     all.push(portgroup("pg-backup-190".to_owned(), 190, false));
     portgroups.push(all);
@@ -155,7 +163,13 @@ fn cluster(
     let datacenter = &estate.datacenters[dc];
     let id = ClusterId(numbers.next());
     let root_pool = PoolId(numbers.next());
-    estate.pools.push(Pool { id: root_pool, name: "Resources".to_owned(), cluster: id, parent: None, shares: "normal" });
+    estate.pools.push(Pool {
+        id: root_pool,
+        name: "Resources".to_owned(),
+        cluster: id,
+        parent: None,
+        shares: "normal",
+    });
     for (production, name, shares) in [(true, "production", "high"), (false, "test", "low")] {
         let pool_id = PoolId(numbers.next());
         estate.pools.push(Pool { id: pool_id, name: name.to_owned(), cluster: id, parent: Some(root_pool), shares });
@@ -191,7 +205,8 @@ fn seats(noise: Noise, size: Size, hosts_of: &[Vec<usize>]) -> Vec<Seat> {
         })
         .collect();
     // Clusters in turn by their hosts; within a cluster the largest first, each to the host with the least memory taken.
-    let cluster_of: Vec<usize> = hosts_of.iter().enumerate().flat_map(|(place, hosts)| hosts.iter().map(move |_| place)).collect();
+    let cluster_of: Vec<usize> =
+        hosts_of.iter().enumerate().flat_map(|(place, hosts)| hosts.iter().map(move |_| place)).collect();
     for (place, seat) in seats.iter_mut().enumerate() {
         seat.cluster = cluster_of[place % cluster_of.len()];
     }
@@ -339,7 +354,13 @@ fn switch_uuid(noise: Noise, who: u64) -> String {
 }
 
 /// A datastore before its load is known.
-pub(crate) fn datastore(id: DatastoreId, name: String, kind: &'static str, uuid: String, at: (DatacenterId, FolderId)) -> Datastore {
+pub(crate) fn datastore(
+    id: DatastoreId,
+    name: String,
+    kind: &'static str,
+    uuid: String,
+    at: (DatacenterId, FolderId),
+) -> Datastore {
     Datastore {
         id,
         name,

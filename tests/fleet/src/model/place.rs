@@ -4,11 +4,11 @@
 //! fails, HA restarts the VM elsewhere, and it comes back some minutes after the host. Choices look only at what was
 //! known when they were made, so a later event never changes an earlier one.
 
+use super::World;
 use super::effect::{Effects, Failure};
 use super::life::Occupant;
 use super::noise::What;
 use super::time::{HOUR, MINUTE, SECOND, Time};
-use super::World;
 
 /// DRS looks at a VM twice a day, and moves few.
 const DRS_SLOT: i64 = 12 * HOUR;
@@ -66,10 +66,12 @@ impl World {
         let away = self.noise.below(What::Migration, seat as u64, 2 * slot + 1, hosts.len() as u64);
         let host = if moved { hosts[away as usize] } else { mine.home };
         // A storm that has calmed down since is when it really came.
-        let calm = effects.storms.iter().enumerate().filter(|(_, storm)| storm.clusters[mine.cluster]).map(|(place, storm)| {
-            let calm = self.noise.below(What::Return, seat as u64, -1 - place as i64, 10 * MINUTE as u64) as i64;
-            Time(storm.span.until.0.saturating_add(calm))
-        });
+        let calm = effects.storms.iter().enumerate().filter(|(_, storm)| storm.clusters[mine.cluster]).map(
+            |(place, storm)| {
+                let calm = self.noise.below(What::Return, seat as u64, -1 - place as i64, 10 * MINUTE as u64) as i64;
+                Time(storm.span.until.0.saturating_add(calm))
+            },
+        );
         (host, calm.filter(|calm| *calm <= at).fold(since, Time::max))
     }
 
@@ -88,7 +90,8 @@ impl World {
     /// A host of the cluster that did not fail at a moment; the same for the same VM as long as the choice is the same.
     fn alternate(&self, effects: &Effects, seat: usize, at: Time) -> Option<usize> {
         let cluster = self.built.seats[seat].cluster;
-        let fine = |host: &usize| !effects.failures.iter().any(|failure| failure.host == *host && failure.span.holds(at));
+        let fine =
+            |host: &usize| !effects.failures.iter().any(|failure| failure.host == *host && failure.span.holds(at));
         let weight = |host: &usize| self.noise.bits(What::Failover, seat as u64, -1 - *host as i64);
         self.built.hosts_of[cluster].iter().copied().filter(fine).max_by_key(weight)
     }
@@ -100,7 +103,9 @@ impl World {
         if effects.failures.is_empty() {
             return (Place { host, connected: true }, restarts);
         }
-        for failure in effects.failures.iter().filter(|failure| failure.span.from <= at && failure.vms.contains(&who.id)) {
+        for failure in
+            effects.failures.iter().filter(|failure| failure.span.from <= at && failure.vms.contains(&who.id))
+        {
             let restart = self.restart(seat, failure);
             if restart < failure.span.until && self.alternate(effects, seat, restart).is_some() {
                 restarts.push(restart);

@@ -159,19 +159,23 @@ impl Finder<'_> {
             Pick::Named(name) => clusters.iter().position(|cluster| cluster.name == *name),
             _ => {
                 let hosts = self.host_loads();
-                let of = |cluster: usize| hosts.iter().filter(|(host, _)| self.cluster_of(*host) == cluster).map(|(_, load)| load).sum();
+                let of = |cluster: usize| {
+                    hosts.iter().filter(|(host, _)| self.cluster_of(*host) == cluster).map(|(_, load)| load).sum()
+                };
                 let loads: Vec<(usize, f64)> = (0..clusters.len()).map(|cluster| (cluster, of(cluster))).collect();
                 self.pick(target, &loads)
             }
         };
         let example = clusters.first().map_or("", |cluster| cluster.name.as_str());
-        let found = found.ok_or_else(|| self.unknown(format!("a cluster that there is, such as `{example}`"), target))?;
+        let found =
+            found.ok_or_else(|| self.unknown(format!("a cluster that there is, such as `{example}`"), target))?;
         Ok((0..clusters.len()).map(|cluster| cluster == found).collect())
     }
 
     fn datastore(&self, target: &Target) -> Result<usize, ModelError> {
         let datastores = &self.model.estate().datastores;
-        let shared = || datastores.iter().enumerate().filter(|(_, datastore)| datastore.kind == "VMFS" && datastore.shared);
+        let shared =
+            || datastores.iter().enumerate().filter(|(_, datastore)| datastore.kind == "VMFS" && datastore.shared);
         let found = match &target.pick {
             Pick::Named(name) => datastores.iter().position(|datastore| datastore.name == *name),
             Pick::Fullest => {
@@ -216,8 +220,8 @@ impl Finder<'_> {
             }
         };
         if found.is_empty() {
-            let example = all.iter().find(|vm| fits(vm)).map_or("", |vm| vm.config.name.as_str());
-            let expected = format!("VMs that there are, and that this can happen to, such as `{example}`");
+            let example = all.iter().find(|vm| fits(vm)).map(|vm| format!(", such as `{}`", vm.config.name));
+            let expected = format!("VMs that this can happen to at that time{}", example.unwrap_or_default());
             return Err(self.unknown(expected, target));
         }
         Ok(found)

@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::load::{Field, Load, Numbers};
-use super::{ClusterId, Counter, COUNTERS, DatastoreId, Entity, HostId, Instances, Inventory, Model, PoolId, Rollup, VmId};
+use super::{
+    COUNTERS, ClusterId, Counter, DatastoreId, Entity, HostId, Instances, Inventory, Model, PoolId, Rollup, VmId,
+};
 
 /// Samples of an entity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -85,7 +87,9 @@ fn names(model: &Model, inventory: &Inventory, entity: Entity, kind: Instances) 
                 Instances::Vcpu => numbered(vm.config.vcpus),
                 Instances::VirtualDisk => vm.config.disks.iter().map(|disk| disk.instance.clone()).collect(),
                 Instances::Nic => vm.config.nics.iter().map(|nic| nic.key.to_string()).collect(),
-                Instances::Datastore => of_datastores(model.world.datastores_of(id), |datastore| Some(datastore.uuid.clone())),
+                Instances::Datastore => {
+                    of_datastores(model.world.datastores_of(id), |datastore| Some(datastore.uuid.clone()))
+                }
                 Instances::Lun => of_datastores(model.world.datastores_of(id), |datastore| datastore.lun.clone()),
                 _ => Vec::new(),
             }
@@ -95,7 +99,9 @@ fn names(model: &Model, inventory: &Inventory, entity: Entity, kind: Instances) 
             match kind {
                 Instances::Core => numbered(host.cores),
                 Instances::Pnic => host.pnics.iter().map(|pnic| pnic.device.clone()).collect(),
-                Instances::Datastore => of_datastores(host.datastores.clone(), |datastore| Some(datastore.uuid.clone())),
+                Instances::Datastore => {
+                    of_datastores(host.datastores.clone(), |datastore| Some(datastore.uuid.clone()))
+                }
                 Instances::Lun => host.luns.iter().map(|(_, lun)| lun.clone()).collect(),
                 _ => Vec::new(),
             }
@@ -106,12 +112,29 @@ fn names(model: &Model, inventory: &Inventory, entity: Entity, kind: Instances) 
 
 /// Where an entity's numbers come from in one sample.
 enum Source<'a> {
-    Vm { id: VmId, seat: usize, numbers: &'a Numbers, samples: f64 },
-    Host { place: usize, numbers: &'a Numbers, samples: f64 },
+    Vm {
+        id: VmId,
+        seat: usize,
+        numbers: &'a Numbers,
+        samples: f64,
+    },
+    Host {
+        place: usize,
+        numbers: &'a Numbers,
+        samples: f64,
+    },
     /// Sums over VMs and, for clusters, hosts.
-    Cluster { id: ClusterId, numbers: Numbers },
-    Pool { numbers: Numbers },
-    Datastore { place: usize, numbers: &'a Numbers },
+    Cluster {
+        id: ClusterId,
+        numbers: Numbers,
+    },
+    Pool {
+        numbers: Numbers,
+    },
+    Datastore {
+        place: usize,
+        numbers: &'a Numbers,
+    },
 }
 
 struct Reader<'a> {

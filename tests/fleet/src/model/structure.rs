@@ -77,7 +77,8 @@ impl World {
             u64::from(who.id.0)
         };
         let team = mine.team_name();
-        let in_vapp = mine.role == Role::Web && mine.team == 0 && mine.production && !mine.template && seat.is_multiple_of(3);
+        let in_vapp =
+            mine.role == Role::Web && mine.team == 0 && mine.production && !mine.template && seat.is_multiple_of(3);
         let vapp = in_vapp.then(|| self.built.estate.vapps[mine.cluster].id);
         let ids: Vec<_> = self.built.estate.datastores.iter().map(|datastore| datastore.id).collect();
         let age = (30.0 + 900.0 * draw(21)) * DAY as f64;
@@ -87,7 +88,11 @@ impl World {
             bios_uuid: uuid(self.noise, 11, u64::from(who.id.0), Some(0x42)),
             template: mine.template,
             created: who.created.unwrap_or(Time(self.origin.0 - age as i64)),
-            annotation: if draw(22) < 0.3 { format!("owned by team {team}\nticket OPS-{}", 1000 + seat) } else { String::new() },
+            annotation: if draw(22) < 0.3 {
+                format!("owned by team {team}\nticket OPS-{}", 1000 + seat)
+            } else {
+                String::new()
+            },
             guest_id,
             guest_full_name,
             family: mine.family,

@@ -115,7 +115,14 @@ fn shared_datastores(
     (first..first + count).collect()
 }
 
-fn local(estate: &mut Estate, numbers: &mut Numbers, noise: Noise, cluster: usize, host: &str, place: usize) -> DatastoreId {
+fn local(
+    estate: &mut Estate,
+    numbers: &mut Numbers,
+    noise: Noise,
+    cluster: usize,
+    host: &str,
+    place: usize,
+) -> DatastoreId {
     let dc = cluster % estate.datacenters.len();
     let id = DatastoreId(numbers.next());
     let at = (estate.datacenters[dc].id, estate.datacenters[dc].datastore_folder);
@@ -197,14 +204,15 @@ fn host_config(
 }
 
 fn sensors(noise: Noise, who: u64) -> Vec<Sensor> {
-    let sensor = |(nth, (name, kind, unit, low, high)): (usize, (String, &'static str, &'static str, f64, f64))| Sensor {
-        name,
-        kind,
-        unit,
-        unit_modifier: -2,
-        reading: (noise.between(What::Host, who, 10 + nth as i64, low, high) * 100.0) as i64,
-        health: "green",
-    };
+    let sensor =
+        |(nth, (name, kind, unit, low, high)): (usize, (String, &'static str, &'static str, f64, f64))| Sensor {
+            name,
+            kind,
+            unit,
+            unit_modifier: -2,
+            reading: (noise.between(What::Host, who, 10 + nth as i64, low, high) * 100.0) as i64,
+            health: "green",
+        };
     let fans = (1..=4).map(|n| (format!("System Board 1 Fan{n}"), "fan", "RPM", 6_000.0, 7_500.0));
     let rest = [
         ("System Board 1 Inlet Temp".to_owned(), "temperature", "Degrees C", 19.0, 25.0),

@@ -40,7 +40,8 @@ impl Seat {
     pub(crate) fn new(noise: Noise, place: u32, number: impl FnOnce(usize, Role) -> u32) -> Seat {
         let who = u64::from(place);
         let draw = |when: i64| noise.unit(What::Config, who, when);
-        let pick = |when: i64, choices: &[u32]| choices[noise.below(What::Config, who, when, choices.len() as u64) as usize];
+        let pick =
+            |when: i64, choices: &[u32]| choices[noise.below(What::Config, who, when, choices.len() as u64) as usize];
         let template = place % 50 == 7;
         let role = match draw(0) {
             part if part < 0.32 => Role::Web,
@@ -129,7 +130,9 @@ impl Seat {
     pub(crate) fn guest(&self, draw: f64) -> (&'static str, &'static str) {
         match (self.family, self.role) {
             (GuestFamily::Windows, Role::Desktop) => ("windows9_64Guest", "Microsoft Windows 10 (64-bit)"),
-            (GuestFamily::Windows, _) if draw < 0.5 => ("windows2019srv_64Guest", "Microsoft Windows Server 2019 (64-bit)"),
+            (GuestFamily::Windows, _) if draw < 0.5 => {
+                ("windows2019srv_64Guest", "Microsoft Windows Server 2019 (64-bit)")
+            }
             (GuestFamily::Windows, _) => ("windows2019srvNext_64Guest", "Microsoft Windows Server 2022 (64-bit)"),
             (GuestFamily::Linux, _) if draw < 0.4 => ("ubuntu64Guest", "Ubuntu Linux (64-bit)"),
             (GuestFamily::Linux, _) if draw < 0.7 => ("rhel8_64Guest", "Red Hat Enterprise Linux 8 (64-bit)"),
@@ -152,7 +155,13 @@ impl Seat {
                 (GuestFamily::Windows, 0) => "C:\\".to_owned(),
                 (GuestFamily::Windows, unit) => format!("{}:\\", char::from(b'C' + unit as u8)),
                 (GuestFamily::Linux, 0) => "/".to_owned(),
-                (GuestFamily::Linux, unit) => if unit == 1 { "/data".to_owned() } else { format!("/data{unit}") },
+                (GuestFamily::Linux, unit) => {
+                    if unit == 1 {
+                        "/data".to_owned()
+                    } else {
+                        format!("/data{unit}")
+                    }
+                }
             };
             Disk {
                 key: 2000 + unit as i32,
@@ -169,7 +178,8 @@ impl Seat {
     }
 
     pub(crate) fn nics(&self, id: u32, place: u32, portgroups: &[PortgroupId], switch: SwitchId) -> Vec<Nic> {
-        let network = |portgroup: PortgroupId, nth: u32| NicNetwork::Distributed { portgroup, switch, port: place * 2 + nth + 1 };
+        let network =
+            |portgroup: PortgroupId, nth: u32| NicNetwork::Distributed { portgroup, switch, port: place * 2 + nth + 1 };
         let mut nics = vec![Nic {
             key: 4000,
             label: "Network adapter 1".to_owned(),

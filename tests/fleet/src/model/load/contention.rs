@@ -49,7 +49,8 @@ fn one_host(
     end: Time,
 ) -> Numbers {
     let config = &world.built.estate.hosts[host];
-    let cluster = world.built.estate.clusters.iter().position(|cluster| cluster.id == config.cluster).unwrap_or_default();
+    let cluster =
+        world.built.estate.clusters.iter().position(|cluster| cluster.id == config.cluster).unwrap_or_default();
     let moving = effects.storms.iter().any(|storm| storm.clusters[cluster] && storm.span.holds(end));
     let capacity = config.capacity_mhz();
     let system = capacity * if moving { 0.06 } else { 0.012 } + 8.0 * seats.len() as f64;
@@ -141,7 +142,8 @@ fn memory(world: &World, seats: &[usize], vms: &mut [Option<VmLoad>], available:
         // A part of what was taken is needed again, and comes from disk.
         numbers[Field::SwapIn] = numbers[Field::Swapped] * taken * 0.01;
         numbers[Field::SwapOut] = numbers[Field::SwapIn] * 1.2;
-        let idle_time = f64::from(world.built.seats[*seat].vcpus) * SAMPLE - numbers[Field::Used] - numbers[Field::Ready];
+        let idle_time =
+            f64::from(world.built.seats[*seat].vcpus) * SAMPLE - numbers[Field::Used] - numbers[Field::Ready];
         let waits = numbers[Field::SwapIn] / 4.0 * SAMPLE / 1000.0 * 0.5;
         numbers[Field::Swapwait] = waits.min((idle_time - numbers[Field::Costop]).max(0.0));
     }

@@ -1,13 +1,13 @@
 //! What a VM asks for.
 
 use super::{Field, Numbers};
+use crate::model::World;
 use crate::model::effect::{Effects, ramp};
 use crate::model::inventory::GuestFamily;
 use crate::model::life::Occupant;
 use crate::model::noise::What;
 use crate::model::role::Profile;
 use crate::model::time::{DAY, HOUR, MINUTE, Tick, Time};
-use crate::model::World;
 
 /// What a noisy neighbour does to its disk and network: what one VM can.
 const NOISY_IOPS: f64 = 12_000.0;

@@ -46,7 +46,8 @@ pub(super) fn value(
             here.map(|(seat, vm)| vm.numbers[field] * part(seat)).sum()
         }
     };
-    let latency = |field: Field| datastore.and_then(|place| load.datastores.get(place)).map_or(0.0, |load| load.numbers[field]);
+    let latency =
+        |field: Field| datastore.and_then(|place| load.datastores.get(place)).map_or(0.0, |load| load.numbers[field]);
     let worst = || {
         let mine = host.datastores.iter().filter_map(|id| model.estate().datastore_place(*id));
         let of = |place: usize| {
@@ -69,7 +70,9 @@ pub(super) fn value(
         Counter::CpuCostop => numbers[Field::Costop],
         Counter::CpuSwapwait => numbers[Field::Swapwait],
         Counter::CpuWait => (1.0 - busy) * cores * SAMPLE,
-        Counter::CpuReadiness => numbers[Field::Ready] / (numbers[Field::Ready] + numbers[Field::Used]).max(1.0) * 10_000.0,
+        Counter::CpuReadiness => {
+            numbers[Field::Ready] / (numbers[Field::Ready] + numbers[Field::Used]).max(1.0) * 10_000.0
+        }
         Counter::CpuLatency => {
             let waited = numbers[Field::Ready] + numbers[Field::Costop];
             waited / (waited + numbers[Field::Used]).max(1.0) * 10_000.0

@@ -94,7 +94,13 @@ pub(super) fn value(
         Counter::SysUptime => numbers[Field::Uptime],
         Counter::SysOsUptime => numbers[Field::OsUptime],
         // The tools beat once a second.
-        Counter::SysHeartbeat => if mine.tools { 20.0 } else { 0.0 },
+        Counter::SysHeartbeat => {
+            if mine.tools {
+                20.0
+            } else {
+                0.0
+            }
+        }
         Counter::Power => numbers[Field::Watts],
         Counter::PowerEnergy => numbers[Field::Watts] * 20.0,
         other => memory(numbers, other)?,
