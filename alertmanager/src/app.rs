@@ -32,7 +32,6 @@ struct Shared {
 
 impl Daemon for App {
     const NAME: &'static str = "lynceus-notifier";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const METRICS_PREFIX: &'static str = "lynceus_notifier";
     type Config = Config;
     type Args = ();

@@ -82,7 +82,6 @@ impl Current {
 
 impl Daemon for App {
     const NAME: &'static str = "lynceus-auth-proxy";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const METRICS_PREFIX: &'static str = "lynceus_auth_proxy";
     type Config = Config;
     type Args = Args;

@@ -8,7 +8,7 @@ use lynceus_service::{Defaults, Flags, parse, run};
 
 /// Sign-in and team isolation in front of Prometheus
 #[derive(Parser)]
-#[command(name = "lynceus-auth-proxy", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "lynceus-auth-proxy", after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
     flags: Flags,

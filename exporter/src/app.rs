@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
 use axum::Router;
+use lynceus_service::tls::ClientTls;
 use lynceus_service::{Daemon, Host};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,8 @@ struct Target {
 #[derive(Clone, PartialEq)]
 struct Settings {
     vcenter: VcenterConfig,
+    /// What is in the CA file: that may change while its path stays.
+    authorities: Option<Vec<u8>>,
     rest: Config,
 }
 
@@ -47,7 +50,15 @@ impl Settings {
     fn all(config: Config) -> Vec<Self> {
         let rest = Config { vcenters: Vec::new(), ..config };
         let vcenters = config.vcenters.into_iter();
-        vcenters.map(|vcenter| Self { vcenter, rest: rest.clone() }).collect()
+        vcenters.map(|vcenter| Self { authorities: authorities(&vcenter), vcenter, rest: rest.clone() }).collect()
+    }
+}
+
+/// Unreadable counts as none: setting up the client says what is wrong with it.
+fn authorities(vcenter: &VcenterConfig) -> Option<Vec<u8>> {
+    match &vcenter.tls {
+        ClientTls::CaFile(path) => std::fs::read(path).ok(),
+        ClientTls::SystemRoots | ClientTls::Pinned(_) => None,
     }
 }
 
@@ -135,7 +146,6 @@ impl App {
 
 impl Daemon for App {
     const NAME: &'static str = "lynceus-exporter";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const METRICS_PREFIX: &'static str = PREFIX;
     type Config = Config;
     /// `--web.external-url`.

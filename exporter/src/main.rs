@@ -9,7 +9,7 @@ use url::Url;
 
 /// Prometheus exporter for VMware vCenter: virtual machines, hosts and datastores
 #[derive(Parser)]
-#[command(name = "lynceus-exporter", version, after_help = EXAMPLES)]
+#[command(name = "lynceus-exporter", after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     flags: Flags,

@@ -94,7 +94,6 @@ impl Lives {
 
 impl Daemon for App {
     const NAME: &'static str = "lynceus-bridge";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const METRICS_PREFIX: &'static str = "lynceus_bridge";
     type Config = Config;
     type Args = ();

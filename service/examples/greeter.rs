@@ -11,7 +11,7 @@ use lynceus_service::{Config, Daemon, Defaults, Flags, Host, Problems, parse, ru
 
 /// Greets whoever asks.
 #[derive(clap::Parser)]
-#[command(name = "greeter", version)]
+#[command(name = "greeter")]
 struct Cli {
     #[command(flatten)]
     flags: Flags,
@@ -43,7 +43,6 @@ struct Greeter {
 
 impl Daemon for Greeter {
     const NAME: &'static str = "greeter";
-    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const METRICS_PREFIX: &'static str = "greeter";
     type Config = Greeting;
     type Args = ();

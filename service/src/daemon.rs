@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span, warn};
 
+use crate::VERSION;
 use crate::admin::{ReloadRequest, admin, health, landing_page};
 use crate::config::{Config, load};
 use crate::flags::Flags;
@@ -29,8 +30,6 @@ use crate::web::{Web, WebConfig};
 pub trait Daemon: Sized + Send + Sync + 'static {
     /// Binary, as people type it.
     const NAME: &'static str;
-    /// Version of the binary.
-    const VERSION: &'static str;
     /// What the names of its own metrics begin with.
     const METRICS_PREFIX: &'static str;
     /// Its config file.
@@ -159,30 +158,33 @@ fn configs<D: Daemon>(flags: &Flags) -> Result<(D::Config, Web), String> {
 
 async fn live<D: Daemon>(flags: Flags, args: D::Args, config: D::Config, web: Web) -> anyhow::Result<()> {
     let host = Host::new(D::METRICS_PREFIX);
-    let reloads = ReloadMetrics::register(&host, D::VERSION);
-    let admin_address = D::admin_address(&args);
+    let reloads = ReloadMetrics::register(&host);
+    // Listeners first: a port that is taken must end the daemon before it has signed in or migrated anywhere.
+    let public = bind(&flags.listen_addresses).await?;
+    let internal = match D::admin_address(&args) {
+        Some(address) => Some(bind(&[address]).await?),
+        None => None,
+    };
     let daemon = D::start(config, args, &host).await?;
 
     let (reload_sender, reload_requests) = mpsc::channel(1);
-    let page = landing_page(D::NAME, D::VERSION, D::links());
+    let page = landing_page(D::NAME, VERSION, D::links());
     let admin = admin(page, host.registry.clone(), reload_sender);
-    let public = daemon.router().merge(health(host.unready.clone()));
-    let mut listeners = Vec::new();
-    match admin_address {
-        None => bind(&mut listeners, &flags.listen_addresses, &public.merge(admin)).await?,
-        Some(address) => {
-            bind(&mut listeners, &flags.listen_addresses, &public).await?;
-            bind(&mut listeners, &[address], &admin.merge(health(host.unready.clone()))).await?;
-        }
-    }
+    let health = health(host.unready.clone());
+    let routers = match internal {
+        None => vec![(public, daemon.router().merge(health).merge(admin))],
+        Some(internal) => vec![(public, daemon.router().merge(health.clone())), (internal, admin.merge(health))],
+    };
 
     let web: SharedWeb = Arc::new(RwLock::new(Arc::new(web)));
     let connections = TaskTracker::new();
     let acceptors = TaskTracker::new();
-    for (listener, router) in listeners {
-        let address = listener.local_addr()?;
-        info!(%address, version = D::VERSION, "{} listens", D::NAME);
-        acceptors.spawn(serve(listener, router, web.clone(), host.shutdown(), connections.clone()));
+    for (listeners, router) in routers {
+        for listener in listeners {
+            let address = listener.local_addr()?;
+            info!(%address, version = VERSION, "{} listens", D::NAME);
+            acceptors.spawn(serve(listener, router.clone(), web.clone(), host.shutdown(), connections.clone()));
+        }
     }
 
     wait_for_stop::<D>(&daemon, &flags, &web, &reloads, reload_requests).await?;
@@ -207,14 +209,14 @@ async fn live<D: Daemon>(flags: Flags, args: D::Args, config: D::Config, web: We
     Ok(())
 }
 
-async fn bind(listeners: &mut Vec<(TcpListener, Router)>, addresses: &[String], router: &Router) -> anyhow::Result<()> {
+async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
     for address in addresses {
         // `:8080` means every address, as in Prometheus.
         let full = if address.starts_with(':') { format!("[::]{address}") } else { address.clone() };
-        let listener = TcpListener::bind(&full).await.with_context(|| format!("failed to listen on `{address}`"))?;
-        listeners.push((listener, router.clone()));
+        listeners.push(TcpListener::bind(&full).await.with_context(|| format!("failed to listen on `{address}`"))?);
     }
-    Ok(())
+    Ok(listeners)
 }
 
 async fn wait_for_stop<D: Daemon>(
@@ -260,10 +262,10 @@ struct ReloadMetrics {
 }
 
 impl ReloadMetrics {
-    fn register(host: &Host, version: &'static str) -> Self {
+    fn register(host: &Host) -> Self {
         let metrics = Self { successful: Gauge::default(), success_time: Gauge::default() };
         host.register(|registry| {
-            registry.register("build", "Version of this binary", Info::new([("version", version)]));
+            registry.register("build", "Version of this binary", Info::new([("version", VERSION)]));
             let help = "Whether the last attempt to load the config was successful";
             registry.register("config_last_reload_successful", help, metrics.successful.clone());
             let help = "When the config was last loaded successfully, as Unix time";

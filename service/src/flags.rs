@@ -71,6 +71,7 @@ pub struct Defaults {
 /// Parses the command line of a daemon; prints help, version or usage errors and exits where those are due.
 pub fn parse<C: clap::CommandFactory + clap::FromArgMatches>(defaults: Defaults) -> C {
     let command = C::command()
+        .version(crate::VERSION)
         .mut_arg("config_file", |arg| arg.required(false).default_value(defaults.config_file))
         .mut_arg("listen_addresses", |arg| arg.required(false).default_value(defaults.listen_address));
     C::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())

@@ -6,6 +6,9 @@
 //!
 //! This crate knows no domain type: nothing in it names a metric, a VM or an alert.
 
+/// Version of Lynceus: all its packages have the workspace's.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 mod admin;
 mod config;
 mod daemon;

@@ -168,12 +168,17 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_with_its_fingerprint()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_the_ca_file_vouches_for_is_trusted() {
+async fn a_certificate_is_trusted_once_the_ca_file_vouches_for_it() {
     let Some(estate) = estate(4).await else { return };
     let pin = format!("tls: {{ pinned_sha256: [{}] }}", estate.front.sha256);
-    std::fs::write(estate.dir.path().join("ca.pem"), &estate.front.ca_pem).unwrap();
+    let ca = estate.dir.path().join("ca.pem");
+    std::fs::write(&ca, &crate::front::Front::start("").await.ca_pem).unwrap();
     let config = estate.front.config("", "").replace(&pin, "tls: { ca_file: ca.pem }");
     let exporter = Exporter::start(estate.dir.path(), &config).await;
+    exporter.reason_with("certificate").await;
+    // The path stays, what is in it changes.
+    std::fs::write(&ca, &estate.front.ca_pem).unwrap();
+    assert_eq!(exporter.reload().await.0, 200);
     exporter.page_where("a whole collection", all_succeeded).await;
 }
 

@@ -136,3 +136,10 @@ fn logs_are_json_when_asked_for() {
     let (_, log) = run_to_end(dir.path(), &["--log.format=json", "--web.listen-address", &address]);
     assert!(log.starts_with('{') && log.contains("\"level\":\"ERROR\""), "{log}");
 }
+
+#[test]
+fn the_version_is_printed() {
+    let Output { status, stdout, .. } = Command::new(greeter()).arg("--version").output().unwrap();
+    let expected = format!("greeter {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((status.code(), String::from_utf8(stdout).unwrap()), (Some(0), expected));
+}
