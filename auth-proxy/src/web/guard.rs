@@ -63,8 +63,7 @@ pub(crate) async fn guard(Shared(state): Shared<Arc<State>>, mut request: Reques
 
 async fn checked(state: Arc<State>, request: Request, next: Next) -> Response {
     if !is_in_normal_form(request.uri()) {
-        state.metrics.denied(Denial::PathForm);
-        info!(target: "audit", event = "denied", reason = Denial::PathForm.as_str(), "request denied");
+        record_denial(&state, Denial::PathForm, &request);
         let message = "expected a path of letters, digits and -._~ between single slashes, found another form\n";
         return (StatusCode::BAD_REQUEST, message).into_response();
     }
@@ -72,14 +71,21 @@ async fn checked(state: Arc<State>, request: Request, next: Next) -> Response {
     if changes && request.uri().path().starts_with("/auth/") {
         let current = state.current();
         if !is_from_our_page(request.headers(), &current.config) {
-            state.metrics.denied(Denial::Origin);
-            info!(target: "audit", event = "denied", reason = Denial::Origin.as_str(), "request denied");
+            record_denial(&state, Denial::Origin, &request);
             let origin = current.config.origin();
             let text = format!("This address is not the one to sign in at. Go to {origin} instead.");
             return state.pages.problem(StatusCode::FORBIDDEN, &origin, &text);
         }
     }
     next.run(request).await
+}
+
+/// What is refused before anyone is asked who it is: recorded with its address and path, since there is no user.
+fn record_denial(state: &State, denial: Denial, request: &Request) {
+    state.metrics.denied(denial);
+    let (reason, peer, request_id) = (denial.as_str(), peer(request), request_id(request));
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    info!(target: "audit", event = "denied", reason, %peer, method, path, request_id, "request denied");
 }
 
 /// Whether everyone who reads this path reads the same: plain letters, no empty and no dot segments, no host in it.
