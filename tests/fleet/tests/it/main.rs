@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod model;
+mod model_scenarios;
 mod protocol;
 mod pyvmomi;
 mod support;

@@ -139,7 +139,8 @@ fn a_host_is_the_sum_of_its_vms_and_its_own_part() {
     let model = Model::new(1, Size::of(120), NOON);
     let inventory = model.inventory(NOON);
     for host in &inventory.hosts {
-        let vms: Vec<Entity> = inventory.vms.iter().filter(|vm| vm.host == host.id).map(|vm| Entity::Vm(vm.id)).collect();
+        let vms: Vec<Entity> =
+            inventory.vms.iter().filter(|vm| vm.host == host.id).map(|vm| Entity::Vm(vm.id)).collect();
         let sum = |counter| -> i64 {
             vms.iter().map(|vm| newest(&model, *vm, counter, NOON)).filter(|value| *value >= 0).sum()
         };
@@ -164,14 +165,24 @@ fn instances_add_up_to_the_whole() {
     for vm in inventory.vms.iter().filter(|vm| vm.power == Power::On) {
         let samples = model.realtime(&inventory, Entity::Vm(vm.id), tick..tick + 1);
         let value = |counter: Counter, whole: bool| -> i64 {
-            let mine = samples.series.iter().filter(|series| series.counter == counter && series.instance.is_empty() == whole);
+            let mine =
+                samples.series.iter().filter(|series| series.counter == counter && series.instance.is_empty() == whole);
             mine.map(|series| series.values[0]).sum()
         };
-        for counter in [Counter::CpuUsageMhz, Counter::CpuReady, Counter::CpuUsed, Counter::NetReceived, Counter::DiskWrite] {
+        for counter in
+            [Counter::CpuUsageMhz, Counter::CpuReady, Counter::CpuUsed, Counter::NetReceived, Counter::DiskWrite]
+        {
             let (whole, parts) = (value(counter, true), value(counter, false));
-            assert!((whole - parts).abs() <= i64::from(vm.config.vcpus), "{} {counter}: {whole}, {parts}", vm.config.name);
+            assert!(
+                (whole - parts).abs() <= i64::from(vm.config.vcpus),
+                "{} {counter}: {whole}, {parts}",
+                vm.config.name
+            );
         }
-        let time: i64 = [Counter::CpuUsed, Counter::CpuReady, Counter::CpuCostop, Counter::CpuWait].map(|counter| value(counter, true)).iter().sum();
+        let time: i64 = [Counter::CpuUsed, Counter::CpuReady, Counter::CpuCostop, Counter::CpuWait]
+            .map(|counter| value(counter, true))
+            .iter()
+            .sum();
         let all = i64::from(vm.config.vcpus) * 20_000;
         assert!((time - all).abs() <= 4, "{}: {time} of {all} ms", vm.config.name);
     }
@@ -274,13 +285,17 @@ fn references_of_an_estate_name_one_thing_each_and_lead_somewhere() {
         assert!(cluster.hosts.contains(&host.id));
         assert!(host.config.datastores.iter().all(|id| cluster.datastores.contains(id)));
     }
-    let mut macs: Vec<&str> = inventory.vms.iter().flat_map(|vm| vm.config.nics.iter().map(|nic| nic.mac.as_str())).collect();
+    let mut macs: Vec<&str> =
+        inventory.vms.iter().flat_map(|vm| vm.config.nics.iter().map(|nic| nic.mac.as_str())).collect();
     let all = macs.len();
     macs.sort_unstable();
     macs.dedup();
     assert_eq!(macs.len(), all);
-    let mut addresses: Vec<&str> =
-        inventory.vms.iter().flat_map(|vm| vm.config.nics.iter().flat_map(|nic| nic.addresses.iter().map(String::as_str))).collect();
+    let mut addresses: Vec<&str> = inventory
+        .vms
+        .iter()
+        .flat_map(|vm| vm.config.nics.iter().flat_map(|nic| nic.addresses.iter().map(String::as_str)))
+        .collect();
     let all = addresses.len();
     addresses.sort_unstable();
     addresses.dedup();

@@ -10,8 +10,8 @@ use crate::model::role::Profile;
 use crate::model::time::{DAY, HOUR, MINUTE, Tick, Time};
 
 /// What a noisy neighbour does to its disk and network: what one VM can.
-const NOISY_IOPS: f64 = 12_000.0;
-const NOISY_IO_KILOBYTES: f64 = 64.0;
+const NOISY_IOPS: f64 = 20_000.0;
+const NOISY_IO_KILOBYTES: f64 = 32.0;
 const NOISY_NETWORK: f64 = 350_000.0;
 
 /// How far behind a VM's day may be.
