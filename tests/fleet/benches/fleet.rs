@@ -232,6 +232,19 @@ impl Session {
         Ok(answer)
     }
 
+    /// Counters that a VM has as a whole.
+    async fn counters(&self, id: &str) -> anyhow::Result<Vec<String>> {
+        let answer = self
+            .send(&format!(
+                r#"<QueryAvailablePerfMetric xmlns="urn:vim25"><_this type="PerformanceManager">PerfMgr</_this><entity type="VirtualMachine">{id}</entity><intervalId>20</intervalId></QueryAvailablePerfMetric>"#
+            ))
+            .await?;
+        let metrics = answer.split("<counterId>").skip(1);
+        let whole = metrics
+            .filter(|rest| rest.split("</instance>").next().is_some_and(|metric| metric.ends_with("<instance>")));
+        Ok(whole.filter_map(|rest| rest.split('<').next()).map(str::to_owned).collect())
+    }
+
     /// A query of one realtime sample of the first counters that a VM has, for so many VMs.
     async fn perf_request(&self, vms: usize) -> anyhow::Result<String> {
         let inventory = self.inventory().await?;
@@ -242,13 +255,14 @@ impl Session {
             .take(vms)
             .collect();
         anyhow::ensure!(ids.len() == vms, "expected {vms} VMs, found {}", ids.len());
-        let available = self.send(&format!(r#"<QueryAvailablePerfMetric xmlns="urn:vim25"><_this type="PerformanceManager">PerfMgr</_this><entity type="VirtualMachine">{}</entity><intervalId>20</intervalId></QueryAvailablePerfMetric>"#, ids.first().context("no VM")?)).await?;
-        let mut counters: Vec<&str> = available
-            .split("<counterId>")
-            .skip(1)
-            .filter(|rest| rest.split("</instance>").next().is_some_and(|metric| metric.ends_with("<instance>")))
-            .filter_map(|rest| rest.split('<').next())
-            .collect();
+        let mut counters = Vec::new();
+        // Some are templates or switched off, and have none.
+        for id in ids.iter().take(50) {
+            counters = self.counters(id).await?;
+            if counters.len() >= COUNTERS {
+                break;
+            }
+        }
         counters.truncate(COUNTERS);
         anyhow::ensure!(counters.len() == COUNTERS, "expected {COUNTERS} counters, found {}", counters.len());
         let metrics: String = counters
