@@ -2,9 +2,11 @@
 //! `cargo run --release -p lynceus-fleet --example model -- 5000`.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use lynceus_fleet::model::{Counter, Entity, Model, Power, Size, Time};
+use lynceus_fleet::scenario::Scenario;
 
 /// A Wednesday, 12:00 UTC.
 const NOON: Time = Time(1_782_302_400_000);
@@ -95,6 +97,16 @@ fn main() -> std::io::Result<()> {
             writeln!(out, "  {counter}: hosts {hosts:?}, VMs {vms:?}")?;
         }
     }
+    let churn = "name: churn\nevents:\n- {at: 0s, kind: vm_churn, rate: 1%/m}\n";
+    let churn = Scenario::parse(churn, Path::new("churn")).map_err(std::io::Error::other)?;
+    let churned = model.with(churn.starting(NOON)).map_err(std::io::Error::other)?;
+    let month = Time(NOON.0 + 30 * 86_400_000);
+    let start = Instant::now();
+    let later = churned.inventory(month);
+    writeln!(out, "after 30 days of churn: {} VMs, inventory in {:?}", later.vms.len(), start.elapsed())?;
+    let start = Instant::now();
+    let changes = churned.changes(month, Time(month.0 + 60_000));
+    writeln!(out, "{} changes of a minute of it in {:?}", changes.len(), start.elapsed())?;
     let used =
         inventory.estate.datastores.iter().map(|datastore| {
             (model.datastore_used(datastore.id, NOON) as f64 / datastore.capacity as f64 * 100.0) as u32

@@ -28,6 +28,8 @@ pub(crate) struct Built {
     pub(crate) first_vm: u32,
     /// Places of the hosts of each cluster.
     pub(crate) hosts_of: Vec<Vec<usize>>,
+    /// Seats with a disk on each datastore.
+    pub(crate) seats_on: Vec<Vec<usize>>,
     /// Folders of VMs: by datacenter, team, and whether it is for production.
     folders: HashMap<(usize, usize, bool), FolderId>,
     /// Pools by cluster and whether it is for production.
@@ -90,9 +92,17 @@ pub(crate) fn build(noise: Noise, size: Size, origin: Time) -> Built {
     hardware::furnish(&mut estate, &mut numbers, noise, size, origin, &hosts_of, &mut seats, &portgroups);
     estate.folders.sort_by_key(|folder| folder.id);
     estate.licences = licences(&estate, origin);
+    let mut seats_on = vec![Vec::new(); estate.datastores.len()];
+    for (place, seat) in seats.iter().enumerate() {
+        for datastore in &seat.datastores {
+            if seats_on[*datastore].last() != Some(&place) {
+                seats_on[*datastore].push(place);
+            }
+        }
+    }
     // The next round number, so that a person can tell VMs from the rest.
     let first_vm = (numbers.0 / 1000 + 1) * 1000;
-    Built { estate: Arc::new(estate), seats, first_vm, hosts_of, folders, pools, portgroups }
+    Built { estate: Arc::new(estate), seats, first_vm, hosts_of, seats_on, folders, pools, portgroups }
 }
 
 fn datacenter(

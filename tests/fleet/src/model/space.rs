@@ -1,7 +1,7 @@
 //! Space: what disks, snapshots and other files take. Everything grows by formula, so any moment can be asked for.
 
 use super::effect::ramp;
-use super::inventory::{Datastore, Disk, Inventory, Power, Snapshot, Vm};
+use super::inventory::{Datastore, Inventory, Power, Snapshot, Vm};
 use super::load::written_per_second;
 use super::noise::{Noise, What};
 use super::time::{DAY, Time};
@@ -51,29 +51,35 @@ impl Model {
     /// What a VM takes in its datastores. Committed is what is written (disks, snapshots, and the swap file of a VM that
     /// runs), uncommitted what thin disks may still grow by.
     pub fn vm_space(&self, vm: &Vm, at: Time) -> VmSpace {
-        let Some(seat) = self.world.seat_of(vm.id) else {
-            return VmSpace { datastores: Vec::new(), disks: Vec::new(), snapshots: Vec::new() };
-        };
-        let of_disk = |(nth, disk): (usize, &Disk)| used(self.world.noise, seat as u64, nth, disk.capacity, at);
-        let disks: Vec<u64> = vm.config.disks.iter().enumerate().map(of_disk).collect();
-        let capacity: u64 = vm.config.disks.iter().map(|disk| disk.capacity).sum();
+        match self.world.seat_of(vm.id) {
+            Some(seat) => self.seat_space(seat, vm.power, &vm.snapshots, at),
+            None => VmSpace { datastores: Vec::new(), disks: Vec::new(), snapshots: Vec::new() },
+        }
+    }
+
+    fn seat_space(&self, seat: usize, power: Power, snapshots: &[Snapshot], at: Time) -> VmSpace {
+        let mine = &self.world.built.seats[seat];
+        let capacities: Vec<u64> = mine.disks_gib.iter().map(|gib| gib << 30).collect();
+        let of_disk = |(nth, capacity): (usize, &u64)| used(self.world.noise, seat as u64, nth, *capacity, at);
+        let disks: Vec<u64> = capacities.iter().enumerate().map(of_disk).collect();
         let written = written_per_second(&self.world, seat);
-        // A snapshot that came with its VM was small when it came.
-        let of_snapshot = |taken: &Snapshot| snapshot(capacity, written, at.since(taken.created));
-        let snapshots: Vec<u64> = vm.snapshots.iter().map(of_snapshot).collect();
+        let of_snapshot = |taken: &Snapshot| snapshot(capacities.iter().sum(), written, at.since(taken.created));
+        let snapshots: Vec<u64> = snapshots.iter().map(of_snapshot).collect();
         let mut datastores: Vec<(DatastoreId, u64, u64)> = Vec::new();
-        for (disk, used) in vm.config.disks.iter().zip(&disks) {
-            let place = datastores.iter().position(|(id, _, _)| *id == disk.datastore).unwrap_or_else(|| {
-                datastores.push((disk.datastore, 0, 0));
+        for ((place, used), capacity) in mine.datastores.iter().zip(&disks).zip(&capacities) {
+            let id = self.estate().datastores[*place].id;
+            let found = datastores.iter().position(|(known, _, _)| *known == id).unwrap_or_else(|| {
+                datastores.push((id, 0, 0));
                 datastores.len() - 1
             });
-            datastores[place].1 += used;
-            datastores[place].2 += disk.capacity.saturating_sub(*used);
+            datastores[found].1 += used;
+            datastores[found].2 += capacity.saturating_sub(*used);
         }
         if let Some(first) = datastores.first_mut() {
             first.1 += snapshots.iter().sum::<u64>();
-            if vm.power == Power::On {
-                first.1 += (u64::from(vm.config.memory_mb) - u64::from(vm.config.memory_reservation_mb)) << 20;
+            if power == Power::On {
+                let reserved = self.world.configs[seat].memory_reservation_mb;
+                first.1 += u64::from(mine.memory_mb - reserved) << 20;
             }
         }
         VmSpace { datastores, disks, snapshots }
@@ -98,29 +104,29 @@ impl Model {
 
     /// Bytes in use of a datastore at a moment.
     pub fn datastore_used(&self, id: DatastoreId, at: Time) -> u64 {
-        let Some(place) = self.estate().datastore_place(id) else { return 0 };
-        let vms = self.vms_on(place, at);
-        let of_vm = |vm: &Vm| self.committed(vm, id, at).0;
-        let used = other_files(&self.estate().datastores[place]) + vms.iter().map(of_vm).sum::<u64>();
-        self.filled(place, used, at)
+        self.datastore_space(id, at).0
     }
 
     /// Bytes that a datastore would take if all thin disks were full.
     pub fn datastore_provisioned(&self, id: DatastoreId, at: Time) -> u64 {
-        let Some(place) = self.estate().datastore_place(id) else { return 0 };
-        let more: u64 = self.vms_on(place, at).iter().map(|vm| self.committed(vm, id, at).1).sum();
-        self.datastore_used(id, at) + more
+        let (used, uncommitted) = self.datastore_space(id, at);
+        used + uncommitted
     }
 
-    fn vms_on(&self, datastore: usize, at: Time) -> Vec<Vm> {
-        let seats = self.world.built.seats.iter().enumerate();
-        let here = seats.filter(|(_, seat)| seat.datastores.contains(&datastore));
-        here.filter_map(|(seat, _)| self.world.vm_at(&self.effects, seat, at)).collect()
-    }
-
-    fn committed(&self, vm: &Vm, id: DatastoreId, at: Time) -> (u64, u64) {
-        let found = self.vm_space(vm, at).datastores.into_iter().find(|(datastore, _, _)| *datastore == id);
-        found.map_or((0, 0), |(_, committed, uncommitted)| (committed, uncommitted))
+    fn datastore_space(&self, id: DatastoreId, at: Time) -> (u64, u64) {
+        let Some(place) = self.estate().datastore_place(id) else { return (0, 0) };
+        let (mut used, mut uncommitted) = (other_files(&self.estate().datastores[place]), 0);
+        for seat in self.world.built.seats_on[place].iter().copied() {
+            let Some(who) = self.world.occupant(&self.effects, seat, at) else { continue };
+            let (power, _) = self.world.power(&self.effects, seat, &who, at, &[]);
+            let snapshots = self.world.snapshots(&self.effects, seat, &who, at);
+            let space = self.seat_space(seat, power, &snapshots, at);
+            for (_, committed, more) in space.datastores.iter().filter(|(datastore, _, _)| *datastore == id) {
+                used += committed;
+                uncommitted += more;
+            }
+        }
+        (self.filled(place, used, at), uncommitted)
     }
 
     /// What events make of the space in use. Something always stays free: VMFS keeps it for itself.

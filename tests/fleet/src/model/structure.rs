@@ -80,7 +80,6 @@ impl World {
         let in_vapp =
             mine.role == Role::Web && mine.team == 0 && mine.production && !mine.template && seat.is_multiple_of(3);
         let vapp = in_vapp.then(|| self.built.estate.vapps[mine.cluster].id);
-        let ids: Vec<_> = self.built.estate.datastores.iter().map(|datastore| datastore.id).collect();
         let age = (30.0 + 900.0 * draw(21)) * DAY as f64;
         VmConfig {
             name: mine.name(place, who.generation),
@@ -103,7 +102,7 @@ impl World {
             memory_mb: mine.memory_mb,
             cpu_reservation_mhz: 0,
             memory_reservation_mb: if mine.role == Role::Database && mine.production { mine.memory_mb / 4 } else { 0 },
-            disks: mine.disks(&ids),
+            disks: mine.disks(&self.built.estate.datastores),
             nics: mine.nics(who.id.0, place, self.built.portgroups(mine), self.built.switch(mine)),
             folder: self.built.folder(mine),
             pool: (!mine.template && vapp.is_none()).then(|| self.built.pool(mine)),

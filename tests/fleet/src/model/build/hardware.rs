@@ -109,7 +109,7 @@ fn shared_datastores(
         let datastore = &mut estate.datastores[first + nth];
         let fill = noise.between(What::Placement, u64::from(datastore.id.0), -1, 0.58, 0.70);
         let gib = (used[nth] as f64 / fill / f64::from(1 << 30)) as u64;
-        datastore.capacity = gib.div_ceil(64).max(8) * 64 << 30;
+        datastore.capacity = (gib.div_ceil(64).max(8) * 64) << 30;
         datastore.comfortable_iops = (iops[nth] * 0.9).max(2_000.0);
     }
     (first..first + count).collect()

@@ -1,8 +1,8 @@
 //! Seats: the places of VMs in an estate. Who sits there changes with churn; what it does and needs stays.
 
-use crate::model::inventory::{Disk, GuestFamily, Nic, NicNetwork, Power, Role, Tools, ToolsStatus};
+use crate::model::inventory::{Datastore, Disk, GuestFamily, Nic, NicNetwork, Power, Role, Tools, ToolsStatus};
 use crate::model::noise::{Noise, What};
-use crate::model::{DatastoreId, PortgroupId, SwitchId};
+use crate::model::{PortgroupId, SwitchId};
 
 /// Teams that own VMs.
 pub(crate) const TEAMS: [&str; 5] = ["red", "blue", "green", "amber", "violet"];
@@ -149,7 +149,7 @@ impl Seat {
         self.tools.then_some(tools)
     }
 
-    pub(crate) fn disks(&self, ids: &[DatastoreId]) -> Vec<Disk> {
+    pub(crate) fn disks(&self, datastores: &[Datastore]) -> Vec<Disk> {
         let disk = |(unit, (gib, datastore)): (usize, (&u64, &usize))| {
             let mount = match (self.family, unit) {
                 (GuestFamily::Windows, 0) => "C:\\".to_owned(),
@@ -169,7 +169,7 @@ impl Seat {
                 instance: format!("scsi0:{unit}"),
                 unit: unit as u32,
                 capacity: gib << 30,
-                datastore: ids[*datastore],
+                datastore: datastores[*datastore].id,
                 thin: true,
                 mount,
             }
