@@ -147,7 +147,9 @@ impl Lab {
 impl World {
     fn write_log(&mut self, now: Time) {
         if now > self.logged {
-            self.log.extend(self.model.events(self.logged, now));
+            // Up to, not including, now: a scenario that is started within this step may begin at this very moment.
+            let (after, until) = (Time(self.logged.0 - 1), Time(now.0 - 1));
+            self.log.extend(self.model.events(after, until));
             self.logged = now;
         }
     }

@@ -76,3 +76,14 @@ async fn what_vcsim_does_the_fleet_does_too_or_the_ledger_says_why_not() {
     fleet.stop().await;
     vcsim.process.kill().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pyvmomi_sees_a_host_fail_in_states_alarms_and_events() {
+    let mut options = options(60);
+    (options.hosts, options.plan.factor) = (true, 5.0);
+    let fleet = Fleet::start(options).await.unwrap();
+    let host = fleet.lab.moment().inventory.hosts[0].clone();
+    let (vcenter, control) = (&fleet.addresses.vcenter.url, &fleet.addresses.control);
+    run("failures.py", &[vcenter, control, &fleet.addresses.hosts[&host.id].url, &host.config.name]).await;
+    fleet.stop().await;
+}
