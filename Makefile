@@ -5,6 +5,7 @@ export CARGO_TERM_COLOR ?= auto
 export GOPROXY = off
 
 VMS ?= 200
+VCENTER ?= fleet
 
 .PHONY: help demo test check setup format clean
 
@@ -13,16 +14,17 @@ help:
 
 ## make demo           start everything on loopback, with a simulated vCenter; Ctrl-C stops it
 ## make demo VMS=500   the same with 500 virtual machines
+## make demo VCENTER=vcsim   the same on VMware's own simulator
 ## make demo SMOKE=1   start everything, check that data reaches the end of each branch, stop
 demo: setup
 	cargo build --workspace --bins --quiet
-	target/debug/lynceus-demo --vms $(VMS) $(if $(SMOKE),--smoke)
+	target/debug/lynceus-demo --vcenter $(VCENTER) --vms $(VMS) $(if $(SMOKE),--smoke)
 
 ## make test           every test, against real Prometheus, Alertmanager, ClickHouse engine and vcsim
 test: setup
 	cargo build --workspace --bins
 	target/tools/venv/bin/python -m unittest discover -s deploy/embedded-clickhouse
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 ## make check          format, lints, documentation, licences and banned crates
 check: setup-check

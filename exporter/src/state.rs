@@ -24,6 +24,15 @@ pub struct Findings {
     pub host_performance: Part<Vec<Reading>>,
 }
 
+impl Findings {
+    /// How long it took, if all of it succeeded. What fails slowly must not make old values live longer.
+    fn duration_of_success(&self) -> Option<Duration> {
+        let Self { inventory, vm_performance, host_performance } = self;
+        let success = inventory.error.is_none() && vm_performance.error.is_none() && host_performance.error.is_none();
+        success.then(|| inventory.duration + vm_performance.duration + host_performance.duration)
+    }
+}
+
 /// One part of a collection. It may have failed and found something all the same.
 #[derive(Debug)]
 pub struct Part<T> {
@@ -78,8 +87,9 @@ impl State {
 
     /// Takes in what a collection found. `unix_time` is the same moment as `now`.
     pub fn apply(&mut self, findings: Findings, now: Instant, unix_time: f64) {
-        self.last_duration =
-            findings.inventory.duration + findings.vm_performance.duration + findings.host_performance.duration;
+        if let Some(duration) = findings.duration_of_success() {
+            self.last_duration = duration;
+        }
         self.note("inventory", &findings.inventory, unix_time);
         self.note("vm_performance", &findings.vm_performance, unix_time);
         self.note("host_performance", &findings.host_performance, unix_time);
@@ -247,6 +257,16 @@ mod tests {
         let health: Vec<_> = state.health().iter().map(|h| (h.collector, h.success, h.last_success)).collect();
         let expected = ["inventory", "vm_performance", "host_performance"].map(|name| (name, false, Some(100.0)));
         assert_eq!(health, expected);
+    }
+
+    #[test]
+    fn a_slow_failure_brings_nothing_back() {
+        let (start, mut state) = (Instant::now(), State::new(INTERVAL));
+        state.apply(collected("poweredOn", 1), start, 100.0);
+        let mut slow = down();
+        slow.inventory.duration = INTERVAL * 20;
+        state.apply(slow, start + INTERVAL * 20, 100.0);
+        assert_eq!(shown(&state, start + INTERVAL * 20), (false, None));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
+use axum::routing::{get, post};
 use lynceus_service::{Config, Daemon, Defaults, Flags, Host, Problems, parse, run};
 
 /// Greets whoever asks.
@@ -60,7 +60,12 @@ impl Daemon for Greeter {
             tokio::time::sleep(Duration::from_secs(2)).await;
             "at last"
         };
-        Router::new().route("/greeting", get(greet)).route("/slow", get(slow)).with_state(self.greeting.clone())
+        let echo = |body: String| async move { body };
+        Router::new()
+            .route("/greeting", get(greet))
+            .route("/slow", get(slow))
+            .route("/echo", post(echo))
+            .with_state(self.greeting.clone())
     }
 
     fn links() -> &'static [(&'static str, &'static str)] {

@@ -38,7 +38,7 @@ impl std::error::Error for ConfigError {}
 /// Reads a config file.
 pub fn load<C: Config>(path: &Path) -> Result<C, ConfigError> {
     match std::fs::read_to_string(path) {
-        Ok(yaml) => parse_config(&yaml, path),
+        Ok(yaml) => parse(&yaml, path, Problems::look_at_files),
         Err(error) => {
             let hint = if error.kind() == std::io::ErrorKind::NotFound { "; name it with `--config.file`" } else { "" };
             Err(ConfigError { lines: vec![format!("{}: {error}{hint}", path.display())] })
@@ -46,11 +46,20 @@ pub fn load<C: Config>(path: &Path) -> Result<C, ConfigError> {
     }
 }
 
-/// Reads a config from memory. `file` is what errors name, and its folder is what relative paths start from.
+/// Reads a config from memory, and no other file. `file` is what errors name, and its folder is what relative paths
+/// start from.
 pub fn parse_config<C: Config>(yaml: &str, file: &Path) -> Result<C, ConfigError> {
+    parse(yaml, file, |_| {})
+}
+
+fn parse<C: Config>(yaml: &str, file: &Path, look: fn(&mut Problems)) -> Result<C, ConfigError> {
+    if yaml.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        return Err(ConfigError { lines: vec![format!("{}: expected a config, found nothing in it", file.display())] });
+    }
     let raw = parse_raw::<C::Raw>(yaml, file)?;
     let mut problems = Problems::new(file);
     let config = C::validate(raw, &mut problems);
+    look(&mut problems);
     let problems = problems.into_found();
     match config {
         Some(config) if problems.is_empty() => Ok(config),
@@ -180,6 +189,11 @@ mod tests {
             "targets:\n  - url: http://a\n    pasword_file: x\n",
             "config.yml:3: targets[0].pasword_file: unknown field `pasword_file`, expected one of url, timeout, port, password_file, password_env",
         );
+    }
+
+    #[test]
+    fn an_empty_config_is_told() {
+        check("# nothing\n\n", "config.yml: expected a config, found nothing in it");
     }
 
     #[test]

@@ -214,7 +214,9 @@ async fn bind(addresses: &[String]) -> anyhow::Result<Vec<TcpListener>> {
     for address in addresses {
         // `:8080` means every address, as in Prometheus.
         let full = if address.starts_with(':') { format!("[::]{address}") } else { address.clone() };
-        listeners.push(TcpListener::bind(&full).await.with_context(|| format!("failed to listen on `{address}`"))?);
+        listeners.push(TcpListener::bind(&full).await.with_context(|| {
+            format!("failed to listen on `{address}` (expected HOST:PORT of this machine that nothing else uses)")
+        })?);
     }
     Ok(listeners)
 }

@@ -10,6 +10,7 @@
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 mod admin;
+mod body;
 mod config;
 mod daemon;
 mod duration;

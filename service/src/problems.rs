@@ -9,10 +9,17 @@ use url::Url;
 use crate::{SecretSource, parse_duration};
 
 /// Collects problems by key path (`vcenters[0].url`); the loader adds file and line.
-#[derive(Debug)]
 pub struct Problems {
     folder: PathBuf,
     found: Vec<Problem>,
+    later: Vec<Later>,
+}
+
+/// A check that reads files: made by a validation, which does no I/O, and run by the loader.
+pub(crate) struct Later {
+    key: String,
+    expected: String,
+    check: Box<dyn FnOnce() -> Result<(), String>>,
 }
 
 #[derive(Debug)]
@@ -24,11 +31,30 @@ pub(crate) struct Problem {
 
 impl Problems {
     pub(crate) fn new(file: &Path) -> Self {
-        Self { folder: file.parent().unwrap_or(Path::new("")).to_owned(), found: Vec::new() }
+        Self { folder: file.parent().unwrap_or(Path::new("")).to_owned(), found: Vec::new(), later: Vec::new() }
     }
 
     pub(crate) fn into_found(self) -> Vec<Problem> {
         self.found
+    }
+
+    /// Runs the checks that read files.
+    pub(crate) fn look_at_files(&mut self) {
+        for Later { key, expected, check } in std::mem::take(&mut self.later) {
+            if let Err(found) = check() {
+                self.push(key, expected, found);
+            }
+        }
+    }
+
+    /// A check of what a file holds, run when the config is loaded from its own file. Its error says what was found.
+    pub fn when_loaded(
+        &mut self,
+        key: impl Into<String>,
+        expected: impl Into<String>,
+        check: impl FnOnce() -> Result<(), String> + 'static,
+    ) {
+        self.later.push(Later { key: key.into(), expected: expected.into(), check: Box::new(check) });
     }
 
     /// Whether there is none so far.

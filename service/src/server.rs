@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
+use crate::body::TimedBody;
 use crate::web::Web;
 
 /// As Prometheus' `--web.max-connections`.
@@ -91,7 +93,8 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     router: Router,
     stop: CancellationToken,
 ) {
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(|body| Body::new(TimedBody::new(body)));
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request)
     });

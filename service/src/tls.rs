@@ -65,7 +65,13 @@ impl ClientTls {
             return None;
         }
         if let Some(file) = raw.ca_file {
-            return problems.path(&format!("{key}.ca_file"), &file).map(Self::CaFile);
+            let key = format!("{key}.ca_file");
+            let path = problems.path(&key, &file)?;
+            let to_read = path.clone();
+            problems.when_loaded(key, "a PEM file of certificates", move || {
+                ca_file(&to_read).map(drop).map_err(|error| error.to_string())
+            });
+            return Some(Self::CaFile(path));
         }
         if raw.pinned_sha256.is_empty() {
             return Some(Self::SystemRoots);

@@ -119,6 +119,8 @@ pub(crate) struct Web {
     users: BTreeMap<String, String>,
     /// Digests of credentials that bcrypt has accepted: it takes a quarter of a second, scrapes come every few.
     accepted: Mutex<HashSet<[u8; 32]>>,
+    /// One after the other: wrong passwords must not take the threads of everything else.
+    verifying: tokio::sync::Mutex<()>,
 }
 
 /// More distinct credentials than a daemon has users; the set is emptied when it is full.
@@ -136,7 +138,7 @@ impl Web {
     /// Reads certificates and keys.
     pub(crate) fn open(config: WebConfig) -> Result<Self, WebError> {
         let tls = config.tls.as_ref().map(server_config).transpose()?.map(Arc::new);
-        Ok(Self { tls, users: config.users, accepted: Mutex::default() })
+        Ok(Self { tls, users: config.users, accepted: Mutex::default(), verifying: tokio::sync::Mutex::default() })
     }
 
     /// Whether the request carries the credentials of a user, or none are asked for.
@@ -154,6 +156,7 @@ impl Web {
         if self.accepted.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
             return true;
         }
+        let _turn = self.verifying.lock().await;
         let verified = tokio::task::spawn_blocking(move || bcrypt::verify(password, &hash).unwrap_or(false)).await;
         let accepted = known && verified.unwrap_or(false);
         if accepted {

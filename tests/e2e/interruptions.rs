@@ -98,21 +98,21 @@ async fn the_exporter_goes_on_when_vcenter_is_back_with_another_certificate() {
     let ports = stack.options.ports.clone();
     let config = stack.options.dir.join("exporter/exporter.yml");
 
-    stack.vcsim.process.kill().await;
-    let old = stack.vcsim.sha256.clone();
-    let dir = stack.options.dir.join("vcsim");
-    let options = VcsimOptions { port: ports.vcsim, vms: 40, ..VcsimOptions::default() };
-    stack.vcsim = parts::vcsim(&dir, &options).await.unwrap();
+    stack.vcenter.process.kill().await;
+    let old = stack.vcenter.sha256.clone();
+    let dir = stack.options.dir.join("vcenter");
+    let options = VcsimOptions { port: ports.vcenter, vms: 40, ..VcsimOptions::default() };
+    stack.vcenter = parts::vcsim(&dir, &options).await.unwrap();
 
     // The log names the certificate that is there now, so that pinning it is one copy away.
     eventually(LIMIT, "the exporter to refuse the new certificate", || async {
         let log = stack.exporter.log();
-        ensure!(log.contains(&stack.vcsim.sha256), "{log}");
+        ensure!(log.contains(&stack.vcenter.sha256), "{log}");
         Ok(())
     })
     .await
     .unwrap_or_else(|error| panic!("{error:#}"));
-    let text = std::fs::read_to_string(&config).unwrap().replace(&old, &stack.vcsim.sha256);
+    let text = std::fs::read_to_string(&config).unwrap().replace(&old, &stack.vcenter.sha256);
     std::fs::write(&config, text).unwrap();
     let reload = format!("http://127.0.0.1:{}/-/reload", ports.exporter);
     assert!(smoke::client().unwrap().post(reload).send().await.unwrap().status().is_success());
@@ -156,7 +156,7 @@ async fn every_daemon_ends_in_time_under_load_and_breaks_off_no_answer() {
     let ports = stack.options.ports.clone();
     let proxy = format!("http://127.0.0.1:{}", ports.proxy);
     let cookie = smoke::sign_in(&proxy, "petra", lynceus_demo::stack::PASSWORD).await.unwrap();
-    let page = format!("http://127.0.0.1:{}/vcenter/vcsim/metrics", ports.exporter);
+    let page = format!("http://127.0.0.1:{}/vcenter/vc01/metrics", ports.exporter);
     let query = format!("{proxy}/prometheus/api/v1/query?query=vsphere_vm_info");
     let load: Vec<_> = (0..4)
         .flat_map(|_| [page.clone(), query.clone()])

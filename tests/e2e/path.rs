@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use lynceus_demo::stack::Simulator;
 use lynceus_demo::{parts, smoke};
 
-use crate::support::start;
+use crate::support::{start, start_on};
 
 #[tokio::test]
 async fn data_of_200_vms_goes_the_whole_path() {
@@ -23,5 +24,16 @@ async fn data_of_200_vms_goes_the_whole_path() {
     let config = std::fs::read_to_string(stack.options.dir.join("archive/prometheus.yml")).unwrap();
     stack.prometheus = parts::prometheus(&dir, &config, port, &[]).await.unwrap();
     smoke::every_vm_is_in_prometheus(&stack).await.unwrap();
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fleet_at_work_goes_the_whole_path() {
+    let Some((_dir, stack)) = start_on(Simulator::Fleet, 200).await else { return };
+    smoke::exporter_is_scraped(&stack).await.unwrap();
+    smoke::every_vm_is_in_prometheus(&stack).await.unwrap();
+    smoke::every_vm_is_in_the_archive(&stack).await.unwrap();
+    smoke::an_alert_and_its_end_are_mailed(&stack).await.unwrap();
+    smoke::each_team_sees_its_own(&stack).await.unwrap();
     stack.stop().await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lynceus_demo::progress::step;
-use lynceus_demo::stack::{PASSWORD, Stack, StackOptions, USERS};
+use lynceus_demo::stack::{PASSWORD, Simulator, Stack, StackOptions, USERS};
 use lynceus_demo::{Ports, repository, smoke};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,7 +20,11 @@ use tokio::signal::unix::{SignalKind, signal};
         lynceus-demo --free-ports   where the usual ports are taken"
 )]
 struct Cli {
-    /// Virtual machines of the simulated vCenter, spread over four clusters
+    /// What simulates the vCenter: the fleet, where things happen, or VMware's own vcsim
+    #[arg(long, value_enum, default_value_t = VcenterKind::Fleet)]
+    vcenter: VcenterKind,
+
+    /// Virtual machines of the simulated vCenter
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(4..=5_000))]
     vms: u32,
 
@@ -35,6 +39,12 @@ struct Cli {
     /// Folder for configs, data and logs; emptied at the start [default: target/demo]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum VcenterKind {
+    Fleet,
+    Vcsim,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -54,8 +64,14 @@ async fn main() -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let dir = cli.dir.unwrap_or_else(|| repository().join("target/demo"));
     let ports = if cli.free_ports { Ports::free() } else { Ports::documented() };
+    let simulator = match cli.vcenter {
+        VcenterKind::Vcsim => Simulator::Vcsim,
+        // The checks bring a trouble of their own, and count what they find.
+        VcenterKind::Fleet if cli.smoke => Simulator::Fleet,
+        VcenterKind::Fleet => Simulator::TroubledFleet,
+    };
     let stack = tokio::select! {
-        stack = Stack::start(StackOptions { dir, ports, vms: cli.vms }) => stack?,
+        stack = Stack::start(StackOptions { simulator, dir, ports, vms: cli.vms }) => stack?,
         // Dropping the half-started stack kills what runs.
         told = told_to_stop() => return told,
     };
@@ -94,7 +110,7 @@ fn welcome(stack: &Stack) -> String {
         ("Prometheus: alerts and their rules", ports.prometheus, "classic/alerts"),
         ("The archive: the same questions, answered by ClickHouse", ports.archive, "classic/graph"),
         ("The archive by SQL", ports.clickhouse, "?query=SELECT+count()+FROM+lynceus.samples"),
-        ("What Prometheus scrapes", ports.exporter, "vcenter/vcsim/metrics"),
+        ("What Prometheus scrapes", ports.exporter, "vcenter/vc01/metrics"),
         ("Alertmanager's alerts, as JSON", ports.alertmanager, "api/v2/alerts"),
         ("The bridge, which archives", ports.bridge, ""),
         ("The notifier, which mails", ports.notifier, ""),
@@ -105,7 +121,7 @@ fn welcome(stack: &Stack) -> String {
     format!(
         "\nLynceus watches {} simulated VMs.\n\n{places}\nUsers     {}\nPassword  {PASSWORD}\nMails     {}\nLogs      \
          {}/*/*.log\n\nCtrl-C stops everything.",
-        stack.vcsim.vms,
+        stack.vcenter.vms,
         users.join(", "),
         stack.options.dir.join("smtp/mail/new").display(),
         stack.options.dir.display(),

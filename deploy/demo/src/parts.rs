@@ -40,38 +40,59 @@ impl Default for VcsimOptions {
 
 /// A running vCenter simulator.
 #[derive(Debug)]
-pub struct Vcsim {
+pub struct Vcenter {
     /// The process.
     pub process: Process,
     /// URL of its SOAP endpoint.
     pub url: String,
     /// SHA-256 fingerprint of its certificate, which is new at each start.
     pub sha256: String,
-    /// How many virtual machines it has.
+    /// How many virtual machines it has, templates included.
     pub vms: u32,
     /// How many hosts it has.
     pub hosts: u32,
+    /// URL of the fleet's own interface, where scenarios are started; empty for vcsim.
+    pub control: String,
+}
+
+impl Vcenter {
+    /// Waits for the JSON line that both simulators print when they listen.
+    async fn ready(process: Process) -> anyhow::Result<Self> {
+        let line = eventually(START_LIMIT, "the simulator's ready line", || async {
+            let log = process.log();
+            let line = log.lines().find(|line| line.starts_with('{')).context("no ready line")?;
+            Ok(serde_json::from_str::<serde_json::Value>(line)?)
+        })
+        .await
+        .with_context(|| format!("its log:\n{}", process.log()))?;
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let number = |key: &str| line[key].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
+        let (url, sha256, control) = (text("url"), text("sha256"), text("control"));
+        Ok(Self { url, sha256, control, vms: number("vms"), hosts: number("hosts"), process })
+    }
 }
 
 /// Starts VMware's vCenter simulator.
-pub async fn vcsim(dir: &Path, options: &VcsimOptions) -> anyhow::Result<Vcsim> {
+pub async fn vcsim(dir: &Path, options: &VcsimOptions) -> anyhow::Result<Vcenter> {
     let mut command = Command::new(found("vcsim")?);
     command.arg("-listen").arg(format!("127.0.0.1:{}", options.port));
     command.arg("-vms").arg(options.vms.to_string());
     command.arg("-clusters").arg(options.clusters.to_string());
     command.arg("-hosts").arg(options.hosts.to_string());
     command.arg("-user").arg(&options.user).arg("-password").arg(&options.password);
-    let process = Process::start("vcsim", command, dir)?;
-    let log = || process.log();
-    let ready = eventually(START_LIMIT, "vcsim's ready line", || async {
-        let log = log();
-        let line = log.lines().find(|line| line.starts_with('{')).context("no ready line")?;
-        Ok(serde_json::from_str::<serde_json::Value>(line)?)
-    })
-    .await?;
-    let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
-    let number = |key: &str| ready[key].as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
-    Ok(Vcsim { url: text("url"), sha256: text("sha256"), vms: number("vms"), hosts: number("hosts"), process })
+    Vcenter::ready(Process::start("vcsim", command, dir)?).await
+}
+
+/// Starts the fleet simulator, without its ESXi hosts: nothing in the stack asks them.
+pub async fn fleet(dir: &Path, options: &VcsimOptions, scenario: Option<&Path>) -> anyhow::Result<Vcenter> {
+    let mut command = Command::new(crate::binary("lynceus-fleet")?);
+    command.arg("--listen").arg(format!("127.0.0.1:{}", options.port)).args(["--control", "127.0.0.1:0"]);
+    command.arg("--vms").arg(options.vms.to_string()).arg("--no-hosts");
+    command.arg("--user").arg(&options.user).arg("--password").arg(&options.password);
+    if let Some(scenario) = scenario {
+        command.arg("--scenario").arg(scenario);
+    }
+    Vcenter::ready(Process::start("fleet", command, dir)?).await
 }
 
 /// Starts Prometheus on `127.0.0.1:port`, with its config and data in `dir`.

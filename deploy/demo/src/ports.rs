@@ -12,7 +12,7 @@ use crate::free_port;
 #[derive(Debug, Clone)]
 pub struct Ports {
     /// vCenter simulator.
-    pub vcsim: u16,
+    pub vcenter: u16,
     /// Exporter.
     pub exporter: u16,
     /// Prometheus.
@@ -39,7 +39,7 @@ impl Ports {
     /// The ports of the documentation.
     pub fn documented() -> Self {
         Self {
-            vcsim: 8989,
+            vcenter: 8989,
             exporter: 19272,
             prometheus: 9090,
             archive: 9091,
@@ -56,7 +56,7 @@ impl Ports {
     /// Any free ports.
     pub fn free() -> Self {
         Self {
-            vcsim: free_port(),
+            vcenter: free_port(),
             exporter: free_port(),
             prometheus: free_port(),
             archive: free_port(),
@@ -73,7 +73,7 @@ impl Ports {
     /// Names every port that is taken, and by what.
     pub fn check(&self) -> anyhow::Result<()> {
         let parts = [
-            ("the vCenter simulator", self.vcsim),
+            ("the vCenter simulator", self.vcenter),
             ("the exporter", self.exporter),
             ("Prometheus", self.prometheus),
             ("the archive's Prometheus", self.archive),
@@ -106,6 +106,10 @@ fn holder(port: u16) -> Option<String> {
     let socket = format!("socket:[{inode}]");
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let path = process.path();
+        // `/proc/self` and the like are the same processes under other names.
+        if !process.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+            continue;
+        }
         let Ok(files) = fs::read_dir(path.join("fd")) else { continue };
         let holds = files.flatten().any(|file| fs::read_link(file.path()).is_ok_and(|to| to.as_os_str() == &*socket));
         if holds {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tokio::io::AsyncWriteExt;
 
-use crate::parts::{Vcsim, VcsimOptions};
+use crate::parts::{Vcenter, VcsimOptions};
 use crate::ports::Ports;
 use crate::progress::step;
 use crate::{Process, binary, parts, repository};
@@ -21,9 +21,22 @@ pub const USERS: [(&str, Option<&str>); 3] = [("alice", Some("red")), ("bob", So
 /// The password of every demo user. It guards simulated data on loopback, and the README prints it.
 pub const PASSWORD: &str = "Demo-Password-1";
 
+/// Which vCenter is simulated, and by what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Simulator {
+    /// Our own: an estate at work.
+    Fleet,
+    /// Our own, with things going wrong from the first minute on.
+    TroubledFleet,
+    /// VMware's: the protocol as they speak it, with samples from a table.
+    Vcsim,
+}
+
 /// What is started, and where.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
+    /// The vCenter.
+    pub simulator: Simulator,
     /// Folder for configs, data and logs; emptied at the start.
     pub dir: PathBuf,
     /// Where each part listens.
@@ -38,7 +51,7 @@ pub struct Stack {
     /// What it was started with.
     pub options: StackOptions,
     /// The vCenter simulator.
-    pub vcsim: Vcsim,
+    pub vcenter: Vcenter,
     /// ClickHouse engine.
     pub clickhouse: Process,
     /// Mail server.
@@ -64,22 +77,19 @@ impl Stack {
     pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
         let (dir, ports) = (&options.dir, &options.ports);
         ports.check()?;
-        if dir.exists() {
-            std::fs::remove_dir_all(dir).with_context(|| format!("failed to empty `{}`", dir.display()))?;
-        }
-        std::fs::create_dir_all(dir)?;
+        empty(dir).with_context(|| format!("failed to empty `{}`", dir.display()))?;
         // Where a daemon of ours keeps its relative paths, and where a log is looked for, is an absolute path.
         let dir = &dir.canonicalize()?;
 
-        let vcsim_options = VcsimOptions { port: ports.vcsim, vms: options.vms, ..VcsimOptions::default() };
-        let vcsim = step("vCenter simulator", parts::vcsim(&dir.join("vcsim"), &vcsim_options)).await?;
+        let simulated = VcsimOptions { port: ports.vcenter, vms: options.vms, ..VcsimOptions::default() };
+        let vcenter = step("vCenter simulator", simulator(options.simulator, &dir.join("vcenter"), &simulated)).await?;
         let clickhouse =
             step("ClickHouse engine", parts::clickhouse(&dir.join("clickhouse"), ports.clickhouse)).await?;
         let smtp = step("mail server", parts::smtp_sink(&dir.join("smtp"), ports.smtp)).await?;
 
-        let config = Configs { dir, ports, vcsim: &vcsim };
+        let config = Configs { dir, ports, vcenter: &vcenter };
         config.write("exporter", include_str!("../config/exporter.yml"))?;
-        std::fs::write(dir.join("exporter/vcenter-password"), &vcsim_options.password)?;
+        std::fs::write(dir.join("exporter/vcenter-password"), &simulated.password)?;
         let exporter = step("lynceus-exporter", config.daemon("exporter", ports.exporter, &[])).await?;
         config.write("bridge", include_str!("../config/bridge.yml"))?;
         let bridge = step("lynceus-bridge", config.daemon("bridge", ports.bridge, &[])).await?;
@@ -108,7 +118,7 @@ impl Stack {
         let proxy = step("lynceus-auth-proxy", config.daemon("auth-proxy", ports.proxy, &[internal])).await?;
 
         Ok(Self {
-            vcsim,
+            vcenter,
             clickhouse,
             smtp,
             exporter,
@@ -140,7 +150,7 @@ impl Stack {
             let ours = process.name().starts_with("lynceus-");
             ensure!(!ours || status.success(), "{} ended with {status}:\n{}", process.name(), process.log());
         }
-        self.vcsim.process.kill().await;
+        self.vcenter.process.kill().await;
         Ok(())
     }
 
@@ -148,7 +158,7 @@ impl Stack {
     pub async fn start_daemon(&self, name: &str) -> anyhow::Result<Process> {
         let dir = self.options.dir.canonicalize()?;
         let ports = &self.options.ports;
-        let config = Configs { dir: &dir, ports, vcsim: &self.vcsim };
+        let config = Configs { dir: &dir, ports, vcenter: &self.vcenter };
         let (port, more) = match name {
             "exporter" => (ports.exporter, None),
             "bridge" => (ports.bridge, None),
@@ -162,11 +172,33 @@ impl Stack {
     }
 }
 
+/// Empties the folder, if it is one that this has made.
+fn empty(dir: &Path) -> anyhow::Result<()> {
+    let marker = dir.join(".lynceus-demo");
+    if dir.exists() {
+        let strange = std::fs::read_dir(dir)?.next().is_some() && !marker.exists();
+        ensure!(!strange, "it holds something that is not of a demo; name another folder, or empty it yourself");
+        std::fs::remove_dir_all(dir)?;
+    }
+    std::fs::create_dir_all(dir)?;
+    Ok(std::fs::write(marker, "The next demo may delete this folder.\n")?)
+}
+
+async fn simulator(which: Simulator, dir: &Path, options: &VcsimOptions) -> anyhow::Result<Vcenter> {
+    match which {
+        Simulator::Vcsim => parts::vcsim(dir, options).await,
+        Simulator::Fleet => parts::fleet(dir, options, None).await,
+        Simulator::TroubledFleet => {
+            parts::fleet(dir, options, Some(&repository().join("tests/fleet/scenarios/demo.yml"))).await
+        }
+    }
+}
+
 /// Config templates, filled with the addresses of this run.
 struct Configs<'a> {
     dir: &'a Path,
     ports: &'a Ports,
-    vcsim: &'a Vcsim,
+    vcenter: &'a Vcenter,
 }
 
 impl Configs<'_> {
@@ -187,7 +219,7 @@ impl Configs<'_> {
         for (key, port) in addresses {
             text = text.replace(key, &format!("127.0.0.1:{port}"));
         }
-        text = text.replace("@VCSIM_URL@", &self.vcsim.url).replace("@VCSIM_SHA256@", &self.vcsim.sha256);
+        text = text.replace("@VCENTER_URL@", &self.vcenter.url).replace("@VCENTER_SHA256@", &self.vcenter.sha256);
         let rules = repository().join("rules/packs/vsphere/*.yml");
         text = text.replace("@RULES@", &rules.display().to_string());
         let left = text.split_whitespace().find(|word| word.starts_with('@') && word.ends_with('@'));
@@ -227,4 +259,22 @@ async fn add_users(dir: &Path) -> anyhow::Result<()> {
         ensure!(status.success(), "`lynceus-auth-proxy user add {name}` ended with {status}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_something_else_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mine, demo) = (dir.path().join("thesis.tex"), dir.path().join("demo"));
+        std::fs::write(&mine, "years of work").unwrap();
+        assert!(empty(dir.path()).is_err());
+        assert!(mine.exists());
+        empty(&demo).unwrap();
+        std::fs::write(demo.join("data"), "old").unwrap();
+        empty(&demo).unwrap();
+        assert!(!demo.join("data").exists());
+    }
 }

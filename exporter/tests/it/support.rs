@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
-use lynceus_demo::parts::{self, Vcsim, VcsimOptions};
+use lynceus_demo::parts::{self, Vcenter, VcsimOptions};
 use lynceus_demo::{Process, eventually, free_port, tool};
 use tempfile::TempDir;
 
@@ -20,7 +20,7 @@ pub(crate) const PASSWORD: &str = "pa<ss&word";
 /// A simulator with a front before it.
 pub(crate) struct Estate {
     pub(crate) dir: TempDir,
-    pub(crate) vcsim: Vcsim,
+    pub(crate) vcsim: Vcenter,
     pub(crate) front: Front,
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn estate(vms: u32) -> Option<Estate> {
     Some(Estate { dir, vcsim, front })
 }
 
-pub(crate) async fn start_vcsim(dir: &Path, vms: u32, port: u16) -> Vcsim {
+pub(crate) async fn start_vcsim(dir: &Path, vms: u32, port: u16) -> Vcenter {
     let (user, password) = ("lynceus".to_owned(), PASSWORD.to_owned());
     let options = VcsimOptions { port, vms, user, password, ..VcsimOptions::default() };
     parts::vcsim(dir, &options).await.unwrap()
