@@ -12,6 +12,8 @@ mod network;
 mod place;
 mod relations;
 pub(crate) mod samples;
+#[cfg(test)]
+mod tests;
 mod vm;
 
 use std::collections::HashMap;

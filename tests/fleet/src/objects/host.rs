@@ -12,6 +12,11 @@ pub(crate) fn property(cx: &Cx<'_>, host: &Host, path: Path<'_>) -> Option<Value
         f.nest("runtime", |path| runtime(host, path));
         f.nest("summary", |path| summary(cx, host, path));
         f.nest("hardware", |path| hardware(host, path));
+        f.set("licensableResource", || {
+            let packages = Value::Typed("int", Box::new(host.config.sockets.into()));
+            let resource = record("KeyAnyValue").with("key", "numCpuPackages").with("value", packages);
+            record("").with("resource", list([resource]))
+        });
         f.set("configManager", || record("").with("certificateManager", cx.certificate_manager(host.id)));
         f.nest("config", |path| config(cx, host, path));
         f.set("vm", || list(cx.relations().vms_on(host.id).iter().map(|id| cx.vm(*id))));

@@ -62,16 +62,8 @@ pub(crate) fn cluster(cx: &Cx<'_>, cluster: &Cluster, path: Path<'_>) -> Option<
             let distributed = cluster.portgroups.iter().map(|id| cx.portgroup(*id));
             list(std::iter::once(cx.network(cluster.network)).chain(distributed))
         });
-        f.nest("summary", |path| {
-            path.record("ClusterComputeResourceSummary", |f| {
-                compute_summary(cx, &cluster.hosts, &cx.cluster(cluster.id), f);
-                f.set("currentFailoverLevel", || i32::from(cluster.ha));
-                f.set("numVmotions", || {
-                    cluster.hosts.iter().filter_map(|id| cx.moment.migrations.get(id)).sum::<u64>()
-                });
-                f.nest("usageSummary", |path| usage(cx, cluster, path));
-            })
-        });
+        f.nest("summary", |path| cluster_summary(cx, cluster, path));
+        f.nest("summaryEx", |path| cluster_summary(cx, cluster, path));
         f.set("configurationEx", || {
             record("ClusterConfigInfoEx")
                 .with("vmSwapPlacement", "vmDirectory")
@@ -84,6 +76,15 @@ pub(crate) fn cluster(cx: &Cx<'_>, cluster: &Cluster, path: Path<'_>) -> Option<
         f.set("migrationHistory", || Value::List(Vec::new()));
         f.set("actionHistory", || Value::List(Vec::new()));
         f.set("drsFault", || Value::List(Vec::new()));
+    })
+}
+
+fn cluster_summary(cx: &Cx<'_>, cluster: &Cluster, path: Path<'_>) -> Option<Value> {
+    path.record("ClusterComputeResourceSummary", |f| {
+        compute_summary(cx, &cluster.hosts, &cx.cluster(cluster.id), f);
+        f.set("currentFailoverLevel", || i32::from(cluster.ha));
+        f.set("numVmotions", || cluster.hosts.iter().filter_map(|id| cx.moment.migrations.get(id)).sum::<u64>());
+        f.nest("usageSummary", |path| usage(cx, cluster, path));
     })
 }
 
