@@ -1,8 +1,9 @@
-//! PromQL, the language of Prometheus 3: text to tree, tree to text, and a walk that misses no selector.
+//! PromQL, the language of Prometheus 3: text to tree, tree to text, a walk that misses no selector, and evaluation.
 //!
 //! ```text
 //! text ─▶ lexer ─▶ parser (syntax, types) ─▶ Expr ─▶ Display ─▶ text that parses to the same tree
-//!                                              └─▶ selectors(), walk(), enforce()
+//!                                              ├─▶ selectors(), walk(), enforce()
+//!                                              └─▶ query(), query_range() over a Storage ─▶ Answer
 //! ```
 //!
 //! The crate does no I/O, does not panic, and takes time linear in its input: nesting, operators and length have
@@ -20,7 +21,10 @@
 mod ast;
 mod enforce;
 mod error;
+mod eval;
 mod functions;
+mod histogram;
+mod labels;
 mod lexer;
 pub mod limits;
 mod literal;
@@ -28,6 +32,7 @@ mod parser;
 mod printer;
 mod regexp;
 mod span;
+mod storage;
 mod walk;
 
 pub use ast::{
@@ -38,8 +43,16 @@ pub use ast::{
 };
 pub use enforce::{EnforceError, enforce};
 pub use error::ParseError;
+pub use eval::{
+    Annotation, Answer, EvalError, Options, Sample, SampleValue, Series, Severity, Value, query, query_range,
+};
 pub use functions::{FUNCTIONS, Function, Variadic, function};
+pub use histogram::{BucketCounts, CUSTOM_SCHEMA, Histogram, ResetHint};
+pub use labels::Labels;
 pub use parser::parse;
 pub use printer::escape_regex;
 pub use span::Span;
+pub use storage::{
+    BadMatcher, Hints, Memory, Points, STALE, SeriesMatcher, Storage, StorageError, StoredSeries, is_stale,
+};
 pub use walk::{selectors, walk};

@@ -18,13 +18,17 @@ pub(crate) fn matches_empty(pattern: &str) -> Result<bool, BadRegex> {
         _ if pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => return Ok(false),
         _ => {}
     }
+    anchored(pattern).map(|regex| regex.is_match(""))
+}
+
+/// Compiles a pattern as Prometheus does: it matches the whole text, and `.` also a line break.
+pub(crate) fn anchored(pattern: &str) -> Result<regex::Regex, BadRegex> {
     let translated = translate(pattern)?;
     let regex = regex::RegexBuilder::new(&format!("^(?s:{translated})$")).size_limit(MAX_REGEX_BYTES).build();
-    match regex {
-        Ok(regex) => Ok(regex.is_match("")),
-        Err(regex::Error::CompiledTooBig(_)) => Err(BadRegex("the expression is too large".to_owned())),
-        Err(_) => Err(BadRegex("the expression is nested too deeply or not understood".to_owned())),
-    }
+    regex.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => BadRegex("the expression is too large".to_owned()),
+        _ => BadRegex("the expression is nested too deeply or not understood".to_owned()),
+    })
 }
 
 /// Refuses what Go refuses.

@@ -3,8 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod errors;
+mod evaluation;
 mod generate;
+mod notation;
 mod prometheus;
 mod promqltest;
 mod round_trip;
+mod script;
 mod sizes;

@@ -15,7 +15,7 @@ const LEDGER: [(&str, &str); 2] = [
 ];
 
 /// The scripts, which are no part of this repository.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = match std::env::var_os("PROMQLTEST_DIR") {
         Some(folder) => PathBuf::from(folder),
         None => lynceus_demo::repository().parent()?.join("shared/promqltest"),

@@ -1,0 +1,277 @@
+//! Aggregations: many series become one for each group.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::column::{Cell, Collector, Column, Out, Row, Vector};
+use super::error::EvalError;
+use super::number::{Kahan, Mean, go_number, quantile};
+use super::select::argument_span;
+use super::time::Grid;
+use super::{Evaluator, bare};
+use crate::ast::{Aggregate, AggregateOp, Grouping};
+use crate::histogram::{Histogram, HistogramMean, HistogramSum, ResetHint};
+use crate::labels::Labels;
+use crate::span::Span;
+
+impl Evaluator<'_> {
+    pub(super) fn aggregate(&mut self, aggregate: &Aggregate, grid: &Grid) -> Result<Vector, EvalError> {
+        let span = argument_span(std::slice::from_ref(&aggregate.expr), 0);
+        match aggregate.op {
+            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk | AggregateOp::LimitRatio => {
+                self.ranked(aggregate, grid)
+            }
+            AggregateOp::CountValues => self.count_values(aggregate, grid),
+            AggregateOp::Quantile => {
+                let param = aggregate.param.as_deref().ok_or(EvalError::Type { expected: "scalar" })?;
+                let qs = self.scalar(param, grid)?;
+                for q in qs.iter().filter(|q| q.is_nan() || !(0.0..=1.0).contains(*q)) {
+                    self.annotations.quantile_out_of_range(bare(param).span(), *q);
+                }
+                self.grouped(aggregate, grid, span, |cells, step, notes| quantile_of(cells, qs[step], notes))
+            }
+            op => self.grouped(aggregate, grid, span, |cells, _, notes| fold(op, cells, notes)),
+        }
+    }
+
+    /// One value for each group and step that has samples.
+    fn grouped(
+        &mut self,
+        aggregate: &Aggregate,
+        grid: &Grid,
+        span: Span,
+        value: impl Fn(&[(Cell<'_>, &Labels)], usize, &mut Notes<'_>) -> Option<Out>,
+    ) -> Result<Vector, EvalError> {
+        let vector = self.vector(&aggregate.expr, grid)?;
+        let mut out = Vector::new();
+        for (labels, members) in groups(&vector, aggregate.grouping.as_ref()) {
+            self.alive()?;
+            let mut column = Column::empty(grid.steps);
+            let mut cells: Vec<(Cell<'_>, &Labels)> = Vec::with_capacity(members.len());
+            let mut notes = Notes { annotations: &mut self.annotations, span };
+            for step in 0..grid.steps {
+                cells.clear();
+                let cell = |at: &usize| Some((vector[*at].column.get(step)?, &vector[*at].labels));
+                cells.extend(members.iter().filter_map(cell));
+                if cells.is_empty() {
+                    continue;
+                }
+                if let Some(value) = value(&cells, step, &mut notes) {
+                    column.set(step, value);
+                }
+            }
+            if !column.is_empty() {
+                let drop_name = members.iter().any(|at| vector[*at].drop_name);
+                out.push(Row { labels, column, drop_name });
+            }
+        }
+        self.count_samples(out.len() * grid.steps)?;
+        Ok(out)
+    }
+
+    fn count_values(&mut self, aggregate: &Aggregate, grid: &Grid) -> Result<Vector, EvalError> {
+        let param = aggregate.param.as_deref().ok_or(EvalError::Type { expected: "string" })?;
+        let label = self.text(param)?;
+        if label.is_empty() {
+            return Err(EvalError::ValueLabel(label));
+        }
+        let vector = self.vector(&aggregate.expr, grid)?;
+        let mut counts: HashMap<(usize, usize), f64> = HashMap::new();
+        let mut out = Collector::new(grid.steps);
+        for row in &vector {
+            for step in 0..grid.steps {
+                let text = match row.column.get(step) {
+                    None => continue,
+                    Some(Cell::Float(value)) if value.is_finite() => format!("{value}"),
+                    Some(Cell::Float(value)) => go_number(value),
+                    Some(Cell::Histogram(histogram)) => histogram.to_string(),
+                };
+                let labels = row.labels.with(&label, &text);
+                let labels = match &aggregate.grouping {
+                    Some(grouping) if !grouping.without => {
+                        labels.retain(|name| name == label || grouping.labels.iter().any(|l| l.name == name))
+                    }
+                    None => labels.retain(|name| name == label),
+                    Some(_) => group_labels(&labels, aggregate.grouping.as_ref()),
+                };
+                let place = out.row(&labels);
+                *counts.entry((place, step)).or_insert(0.0) += 1.0;
+            }
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by_key(|(place, _)| *place);
+        self.count_samples(counts.len())?;
+        for ((place, step), count) in counts {
+            out.put(place, step, Out::Float(count), false)?;
+        }
+        Ok(out.finish())
+    }
+}
+
+/// Members of each group, in the order in which the groups come up.
+pub(super) fn groups(vector: &Vector, grouping: Option<&Grouping>) -> Vec<(Labels, Vec<usize>)> {
+    let mut index: HashMap<Labels, usize> = HashMap::new();
+    let mut groups: Vec<(Labels, Vec<usize>)> = Vec::new();
+    for (at, row) in vector.iter().enumerate() {
+        let labels = group_labels(&row.labels, grouping);
+        let place = *index.entry(labels).or_insert_with_key(|labels| {
+            groups.push((labels.clone(), Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(at);
+    }
+    groups
+}
+
+fn group_labels(labels: &Labels, grouping: Option<&Grouping>) -> Labels {
+    match grouping {
+        None => Labels::default(),
+        Some(grouping) => labels.retain(|name| {
+            let listed = grouping.labels.iter().any(|l| l.name == name);
+            if grouping.without { !listed && name != "__name__" } else { listed }
+        }),
+    }
+}
+
+/// Where notes about an aggregation go.
+struct Notes<'a> {
+    annotations: &'a mut super::annotation::Annotations,
+    span: Span,
+}
+
+type Cells<'a, 'b> = &'a [(Cell<'b>, &'b Labels)];
+
+fn fold(op: AggregateOp, cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
+    match op {
+        AggregateOp::Sum => sum(cells, notes),
+        AggregateOp::Avg => average(cells, notes),
+        AggregateOp::Count => Some(Out::Float(cells.len() as f64)),
+        AggregateOp::Group => Some(Out::Float(1.0)),
+        AggregateOp::Min => extreme(cells, "min", notes, |new, old| new < old),
+        AggregateOp::Max => extreme(cells, "max", notes, |new, old| new > old),
+        AggregateOp::Stdvar => variance(cells, "stdvar", notes).map(Out::Float),
+        AggregateOp::Stddev => variance(cells, "stddev", notes).map(|v| Out::Float(v.sqrt())),
+        AggregateOp::Topk
+        | AggregateOp::Bottomk
+        | AggregateOp::Limitk
+        | AggregateOp::LimitRatio
+        | AggregateOp::CountValues
+        | AggregateOp::Quantile => None,
+    }
+}
+
+fn floats<'a, 'b>(
+    cells: Cells<'a, 'b>,
+    aggregation: &str,
+    notes: &mut Notes<'_>,
+) -> impl Iterator<Item = f64> + use<'a, 'b> {
+    if cells.iter().any(|(cell, _)| matches!(cell, Cell::Histogram(_))) {
+        notes.annotations.ignored_in_aggregation(notes.span, aggregation);
+    }
+    cells.iter().filter_map(|(cell, _)| match cell {
+        Cell::Float(value) => Some(*value),
+        Cell::Histogram(_) => None,
+    })
+}
+
+/// Any number is better than NaN.
+fn extreme(cells: Cells<'_, '_>, name: &str, notes: &mut Notes<'_>, better: fn(f64, f64) -> bool) -> Option<Out> {
+    let best = floats(cells, name, notes).reduce(|best, v| if better(v, best) || best.is_nan() { v } else { best });
+    best.map(Out::Float)
+}
+
+fn variance(cells: Cells<'_, '_>, name: &str, notes: &mut Notes<'_>) -> Option<f64> {
+    let mut values = floats(cells, name, notes);
+    let first = values.next()?;
+    let mut squares = if first.is_finite() { 0.0 } else { f64::NAN };
+    let (mut mean, mut count) = (first, 1.0);
+    for value in values {
+        count += 1.0;
+        let delta = value - mean;
+        mean += delta / count;
+        squares += delta * (value - mean);
+    }
+    Some(squares / count)
+}
+
+fn quantile_of(cells: Cells<'_, '_>, q: f64, notes: &mut Notes<'_>) -> Option<Out> {
+    let mut values: Vec<f64> = floats(cells, "quantile", notes).collect();
+    (!values.is_empty()).then(|| Out::Float(quantile(q, &mut values)))
+}
+
+/// The histograms, when all cells are; none with a warning when some are. An empty list when none is.
+fn histograms<'b>(cells: Cells<'_, 'b>, notes: &mut Notes<'_>) -> Option<Vec<(&'b Arc<Histogram>, &'b Labels)>> {
+    let histogram = |(cell, labels): &(Cell<'b>, &'b Labels)| match cell {
+        Cell::Histogram(histogram) => Some((*histogram, *labels)),
+        Cell::Float(_) => None,
+    };
+    let found: Vec<_> = cells.iter().filter_map(histogram).collect();
+    if !found.is_empty() && found.len() != cells.len() {
+        let text = "encountered a mix of histograms and floats for aggregation";
+        notes.annotations.warn(notes.span, text);
+        return None;
+    }
+    Some(found)
+}
+
+fn sum(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
+    let histograms = histograms(cells, notes)?;
+    let Some(((first, _), rest)) = histograms.split_first() else {
+        let mut sum = Kahan::default();
+        cells.iter().for_each(|(cell, _)| {
+            if let Cell::Float(value) = cell {
+                sum.add(*value);
+            }
+        });
+        return Some(Out::Float(sum.total()));
+    };
+    note_hints(&histograms, notes);
+    let mut sum = HistogramSum::of(first);
+    combine(rest, notes, |h| sum.add(h))?;
+    Some(sum.total().into())
+}
+
+fn average(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
+    let histograms = histograms(cells, notes)?;
+    let Some(((first, _), rest)) = histograms.split_first() else {
+        let mut values = cells.iter().filter_map(|(cell, _)| match cell {
+            Cell::Float(value) => Some(*value),
+            Cell::Histogram(_) => None,
+        });
+        let mut mean = Mean::of(values.next()?);
+        values.for_each(|v| mean.add(v));
+        return Some(Out::Float(mean.value()));
+    };
+    note_hints(&histograms, notes);
+    let mut mean = HistogramMean::of(first);
+    combine(rest, notes, |h| mean.add(h))?;
+    Some(mean.value().into())
+}
+
+fn combine(
+    histograms: &[(&Arc<Histogram>, &Labels)],
+    notes: &mut Notes<'_>,
+    mut add: impl FnMut(&Histogram) -> Result<crate::histogram::Combined, crate::histogram::Incompatible>,
+) -> Option<()> {
+    let mut reconciled = false;
+    for (histogram, labels) in histograms {
+        match add(histogram) {
+            Ok(combined) => reconciled |= combined.bounds_reconciled,
+            Err(_) => {
+                notes.annotations.mixed_schemas(notes.span, labels.metric_name());
+                return None;
+            }
+        }
+    }
+    if reconciled {
+        notes.annotations.reconciled(notes.span, "aggregation");
+    }
+    Some(())
+}
+
+fn note_hints(histograms: &[(&Arc<Histogram>, &Labels)], notes: &mut Notes<'_>) {
+    let has = |hint| histograms.iter().any(|(h, _)| h.reset_hint == hint);
+    if has(ResetHint::Reset) && has(ResetHint::NotReset) {
+        notes.annotations.hint_collision(notes.span, "aggregation");
+    }
+}

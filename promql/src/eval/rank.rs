@@ -1,0 +1,148 @@
+//! `topk`, `bottomk`, `limitk`, `limit_ratio`: some of a group's series, as they are.
+
+use super::aggregate::groups;
+use super::column::{Cell, Column, Row, Vector};
+use super::error::EvalError;
+use super::number::go_number;
+use super::time::Grid;
+use super::{Evaluator, bare};
+use crate::ast::{Aggregate, AggregateOp};
+use crate::labels::Labels;
+use crate::storage::is_stale;
+
+impl Evaluator<'_> {
+    pub(super) fn ranked(&mut self, aggregate: &Aggregate, grid: &Grid) -> Result<Vector, EvalError> {
+        let param = aggregate.param.as_deref().ok_or(EvalError::Type { expected: "scalar" })?;
+        let params = self.scalar(param, grid)?;
+        let is_ratio = aggregate.op == AggregateOp::LimitRatio;
+        let vector = self.vector(&aggregate.expr, grid)?;
+        let limits = if is_ratio { params.clone() } else { counts(&params, vector.len())? };
+        if is_ratio {
+            self.check_ratios(&params, param)?;
+        }
+        let groups = groups(&vector, aggregate.grouping.as_ref());
+        let mut keep: Vec<Vec<bool>> = vec![Vec::new(); vector.len()];
+        // Of an instant query the order is part of the answer.
+        let mut order: Vec<usize> = Vec::with_capacity(vector.len());
+        for (_, members) in &groups {
+            self.alive()?;
+            for step in 0..grid.steps {
+                let present: Vec<usize> = members.iter().copied().filter(|at| vector[*at].column.has(step)).collect();
+                let chosen = match aggregate.op {
+                    AggregateOp::Limitk => present.into_iter().take(limits[step] as usize).collect(),
+                    AggregateOp::LimitRatio => {
+                        let ratio = limits[step].clamp(-1.0, 1.0);
+                        present.into_iter().filter(|at| is_sampled(ratio, &vector[*at].labels)).collect()
+                    }
+                    op => self.best(op, &vector, present, step, limits[step] as usize, aggregate),
+                };
+                for at in chosen {
+                    if keep[at].is_empty() {
+                        keep[at] = vec![false; grid.steps];
+                        order.push(at);
+                    }
+                    keep[at][step] = true;
+                }
+            }
+        }
+        let mut rows: Vec<Option<Row>> = vector.into_iter().map(Some).collect();
+        let mut out = Vector::with_capacity(order.len());
+        for at in order {
+            let Some(mut row) = rows[at].take() else { continue };
+            let mut column = Column::empty(grid.steps);
+            for step in (0..grid.steps).filter(|step| keep[at][*step]) {
+                if let Some(cell) = row.column.get(step) {
+                    column.set(step, cell.to_out());
+                }
+            }
+            row.column = column;
+            out.push(row);
+        }
+        Ok(out)
+    }
+
+    /// The `count` floats that are largest or smallest, best first, NaN last; of equals those that come first.
+    fn best(
+        &mut self,
+        op: AggregateOp,
+        vector: &Vector,
+        present: Vec<usize>,
+        step: usize,
+        count: usize,
+        aggregate: &Aggregate,
+    ) -> Vec<usize> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let is_float = |at: &usize| matches!(vector[*at].column.get(step), Some(Cell::Float(_)));
+        if !present.iter().all(is_float) {
+            self.annotations.ignored_in_aggregation(aggregate.span, op.as_str());
+        }
+        let value = |at: usize| vector[at].column.floats.get(step).copied().filter(|v| !is_stale(*v));
+        let mut floats: Vec<(f64, usize)> = present.into_iter().filter_map(|at| Some((value(at)?, at))).collect();
+        floats.sort_by(|(a, _), (b, _)| {
+            let ascending = a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
+            let order = if op == AggregateOp::Topk { ascending.reverse() } else { ascending };
+            a.is_nan().cmp(&b.is_nan()).then(order)
+        });
+        floats.truncate(count);
+        floats.into_iter().map(|(_, at)| at).collect()
+    }
+
+    fn check_ratios(&mut self, ratios: &[f64], param: &crate::ast::Expr) -> Result<(), EvalError> {
+        for ratio in ratios {
+            if ratio.is_nan() {
+                return Err(EvalError::NanRatio);
+            }
+            if !(-1.0..=1.0).contains(ratio) {
+                let (found, capped) = (go_number(*ratio), ratio.signum());
+                let text = "ratio value should be between -1 and 1";
+                let message = format!("{text}, got {found}, capping to {capped}");
+                self.annotations.warn(bare(param).span(), message);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Parameters as numbers of series, at most all of them.
+fn counts(params: &[f64], all: usize) -> Result<Vec<f64>, EvalError> {
+    // The doubles next to the limits of 64 bits.
+    const LIMIT: f64 = 9_223_372_036_854_775_807.0;
+    let count = |param: &f64| {
+        if param.is_nan() {
+            Err(EvalError::NanParameter)
+        } else if *param <= -LIMIT {
+            Err(EvalError::ParameterUnderflow(*param))
+        } else if *param >= LIMIT {
+            Err(EvalError::ParameterOverflow(*param))
+        } else {
+            Ok(param.trunc().clamp(0.0, all as f64))
+        }
+    };
+    params.iter().map(count).collect()
+}
+
+/// A positive ratio takes the series whose hash is in the lower part of all hashes, a negative one those in the upper
+/// part, so that `r` and `r - 1` have each series once.
+fn is_sampled(ratio: f64, labels: &Labels) -> bool {
+    let offset = hash(labels) as f64 / u64::MAX as f64;
+    if ratio >= 0.0 { offset < ratio } else { offset >= 1.0 + ratio }
+}
+
+/// xxHash (64 bits, seed 0) of what Prometheus' default build keeps labels in: each name and value behind its length,
+/// one byte, or 0xff and three bytes from 255 on.
+fn hash(labels: &Labels) -> u64 {
+    let mut bytes = Vec::with_capacity(256);
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        let length = (text.len() as u32).to_le_bytes();
+        if text.len() < 255 {
+            bytes.push(length[0]);
+        } else {
+            bytes.push(0xff);
+            bytes.extend_from_slice(&length[..3]);
+        }
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    xxhash_rust::xxh64::xxh64(&bytes, 0)
+}
