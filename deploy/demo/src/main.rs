@@ -118,8 +118,14 @@ fn welcome(stack: &Stack) -> String {
     let places: String =
         places.iter().map(|(what, port, path)| format!("{what}\n  http://127.0.0.1:{port}/{path}\n")).collect();
     let users: Vec<_> = USERS.iter().map(|(name, team)| format!("{name} ({})", team.unwrap_or("platform"))).collect();
+    let soon = match stack.options.simulator {
+        Simulator::TroubledFleet => {
+            "In the first minutes a VM of team red goes down and a host fails: see the alerts, and the mails.\n"
+        }
+        Simulator::Fleet | Simulator::Vcsim => "",
+    };
     format!(
-        "\nLynceus watches {} simulated VMs.\n\n{places}\nUsers     {}\nPassword  {PASSWORD}\nMails     {}\nLogs      \
+        "\nLynceus watches {} simulated VMs.\n{soon}\n{places}\nUsers     {}\nPassword  {PASSWORD}\nMails     {}\nLogs      \
          {}/*/*.log\n\nCtrl-C stops everything.",
         stack.vcenter.vms,
         users.join(", "),
