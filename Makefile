@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check setup format clean
+.PHONY: help demo test check bench-fleet setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ check: setup-check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	target/tools/bin/cargo-deny deny check bans licenses sources
+
+## make bench-fleet    how fast and how small the fleet simulator is, with vcsim beside it
+bench-fleet: setup
+	cargo bench --package lynceus-fleet --quiet
 
 ## make setup          bring the real programs of the demo and the tests into target/tools
 setup:
