@@ -51,9 +51,9 @@ pub struct Options<'a> {
     pub lookback: i64,
     /// Step of a subquery that names none, in milliseconds: the server's evaluation interval.
     pub subquery_step: i64,
-    /// Most samples held at a time, those of a histogram counted by its size.
+    /// Most samples of one query: those read for ranges, and a cell for each series and step of each node.
     pub max_samples: usize,
-    /// Most steps of a range query.
+    /// Most steps of a range query, the first not counted, as Prometheus' API counts.
     pub max_steps: i64,
     /// Drop metric names at the end only, so that `label_replace` still finds them
     /// (`--enable-feature=promql-delayed-name-removal`).
@@ -92,6 +92,7 @@ impl Default for Options<'_> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn query(expr: &Expr, time: i64, storage: &dyn Storage, options: &Options<'_>) -> Result<Answer, EvalError> {
+    time::check_time(time)?;
     let grid = Grid { start: time, step: 1, steps: 1 };
     let mut evaluator = Evaluator::new(grid, (time, 0), storage, options);
     let value = evaluator.instant(expr, time)?;
@@ -311,8 +312,8 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    /// Counts samples as they are made; they are not given back before the end, so the limit is reached earlier than
-    /// in Prometheus, never later.
+    /// Counts samples as they are made. They are not given back before the end, so the limit bounds time as well as
+    /// memory, and is reached earlier than Prometheus', which counts what is held at a time.
     fn count_samples(&mut self, samples: usize) -> Result<(), EvalError> {
         self.samples = self.samples.saturating_add(samples);
         if self.samples > self.options.max_samples {

@@ -7,13 +7,16 @@ pub enum EvalError {
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
     #[error(
-        "exceeded maximum resolution of {max} points per timeseries. Try decreasing the query resolution (?step=XX)"
+        "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution (?step=XX)",
+        thousands(*max)
     )]
     TooManySteps { max: i64 },
     #[error("zero or negative query resolution step widths are not accepted. Try a positive integer")]
     Step,
     #[error("end timestamp must not be before start time")]
     EndBeforeStart,
+    #[error("expected a time within 285,000 years of 1970, found {0} milliseconds")]
+    Time(i64),
     #[error("query was cancelled")]
     Cancelled,
     #[error("invalid expression type \"{0}\" for range query, must be Scalar or instant Vector")]
@@ -65,4 +68,17 @@ pub enum EvalError {
     Matcher(#[from] BadMatcher),
     #[error("expanding series")]
     Storage(#[source] StorageError),
+}
+
+/// `11,000`, as Prometheus writes its limit.
+fn thousands(number: i64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }

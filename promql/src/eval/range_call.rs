@@ -120,7 +120,7 @@ impl Evaluator<'_> {
                 same = Some(value);
             }
             if filled > 0 {
-                self.count_samples(filled)?;
+                self.count_samples(grid.steps)?;
                 out.push(Row { labels: series.labels.clone(), column, drop_name: !KEEPS_NAME.contains(&name) });
             }
             if has_float && matches!(name, "rate" | "increase") {

@@ -147,7 +147,7 @@ impl Evaluator<'_> {
                 }
             }
             if filled > 0 {
-                self.count_samples(filled)?;
+                self.count_samples(grid.steps)?;
                 out.push(Row::new(series.labels.clone(), column));
             }
         }
@@ -241,6 +241,7 @@ impl Evaluator<'_> {
         if steps > self.options.max_samples {
             return Err(EvalError::TooManySamples);
         }
+        self.count_samples(steps)?;
         let inner = Grid { start, step, steps };
         let value = self.with_hints(ResetHints::AlwaysAsStored, |this| this.eval(&subquery.expr, &inner))?;
         let rows = match value {
