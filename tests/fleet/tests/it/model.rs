@@ -93,7 +93,7 @@ fn another_seed_is_another_estate() {
 #[test]
 fn a_later_event_does_not_change_the_past() {
     let calm = turmoil(3, 90);
-    let more = "- {at: 15m, kind: host_fails, target: quietest}\n- {at: 15m, kind: vmotion_storm}\n\
+    let more = "- {at: 15m, kind: host_fails, target: quietest}\n- {at: 15m, kind: host_fails, target: busiest}\n- {at: 15m, kind: vmotion_storm}\n\
                 - {at: 15m, kind: vm_churn, rate: 50%/m}\n- {at: 15m, kind: datastore_fills, target: any}\n";
     let later = calm.with(events(more)).unwrap();
     let before = Time(minutes(15).0 - 1);
