@@ -52,6 +52,9 @@ with session(sys.argv[1]) as instance:
         instances = {v.id.instance for v in plain.value if v.id.counterId == ready.key}
         assert "" in instances and "0" in instances, instances
         assert all(0 <= v.value[0] <= 10000 for v in plain.value if v.id.counterId == usage.key)
+    for instance_name in ("", "0"):
+        found = manager.QueryPerf([spec(machines[0], metric(ready, instance_name))])[0].value
+        assert [v.id.instance for v in found] == [instance_name], "the instance that was asked for, and no other"
     print("ok formats")
 
     # The start is exclusive, the end inclusive, samples are 20 s apart and the oldest comes first.
