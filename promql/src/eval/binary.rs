@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::annotation::Annotations;
-use super::column::{Cell, Collector, Column, Out, Row, Vector};
+use super::column::{Cell, Collector, Column, Out, Row, Vector, merged};
 use super::error::EvalError;
 use super::matching::{pair, signature};
 use super::time::Grid;
@@ -23,7 +23,7 @@ impl Evaluator<'_> {
             (Val::Vector(left), Val::Scalar(right)) => self.with_scalar(binary, left, &right, false).map(Val::Vector),
             (Val::Scalar(left), Val::Vector(right)) => self.with_scalar(binary, right, &left, true).map(Val::Vector),
             (Val::Vector(left), Val::Vector(right)) if binary.op.is_set() => {
-                Ok(Val::Vector(set(binary, left, right, grid)))
+                set(binary, left, right, grid).map(Val::Vector)
             }
             (Val::Vector(left), Val::Vector(right)) => self.vectors(binary, left, right, grid).map(Val::Vector),
             (Val::Text(_), _) | (_, Val::Text(_)) => Err(EvalError::Type { expected: "scalar or instant vector" }),
@@ -275,7 +275,7 @@ fn element(op: BinaryOp, left: Cell<'_>, right: Cell<'_>, span: Span, notes: &mu
 }
 
 /// `and`, `or`, `unless`: a series stays or goes at each step by whether the other side has a match there.
-fn set(binary: &Binary, mut left: Vector, mut right: Vector, grid: &Grid) -> Vector {
+fn set(binary: &Binary, mut left: Vector, mut right: Vector, grid: &Grid) -> Result<Vector, EvalError> {
     let pairing = pair(&left, &right, &binary.matching);
     for (lefts, rights) in &pairing.groups {
         // Presence is that before anything is cleared.
@@ -294,9 +294,12 @@ fn set(binary: &Binary, mut left: Vector, mut right: Vector, grid: &Grid) -> Vec
             }
         }
     }
-    if binary.op == BinaryOp::Or {
-        left.extend(right);
-    }
     left.retain(|row: &Row| !row.column.is_empty());
-    left
+    if binary.op != BinaryOp::Or {
+        return Ok(left);
+    }
+    right.retain(|row| !row.column.is_empty());
+    left.extend(right);
+    // A series that is on the left at some steps and on the right at others is one.
+    merged(left, true)
 }

@@ -62,7 +62,7 @@ fn at(value: &Value, time: i64) -> Row {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// All steps at once, or one after the other: it is the same. Both ways of dropping names are tried.
     #[test]
@@ -139,4 +139,19 @@ fn series_that_become_the_same_without_their_names_are_refused() {
     check_error(text, &delayed, "vector cannot contain metrics with the same labelset");
     let kept = r#"label_replace(ceil({__name__=~"up|_x"}), "was", "$1", "__name__", "(.*)")"#;
     assert!(query_range(&parse(kept).unwrap(), (0, 60_000, 60_000), &*DATA, &delayed).is_ok());
+}
+
+/// A series that `or` takes from its left at some steps and from its right at others.
+#[test]
+fn a_series_from_both_sides_of_an_or_is_one_for_a_subquery() {
+    for delayed_name_removal in [false, true] {
+        let options = Options { delayed_name_removal, ..Options::default() };
+        let run = |text: &str| {
+            let answer = query(&parse(text).unwrap(), 1_500_000, &*DATA, &options).unwrap();
+            at(&answer.value, 1_500_000)
+        };
+        let split = run("changes((up > 20 or up)[10m:30s])");
+        assert_eq!(split.len(), 4);
+        assert_eq!(split, run("changes(up[10m:30s])"));
+    }
 }
