@@ -1,3 +1,4 @@
+use super::number::go_number;
 use crate::ast::ValueType;
 use crate::storage::{BadMatcher, StorageError};
 
@@ -47,9 +48,9 @@ pub enum EvalError {
     NanParameter,
     #[error("Ratio value is NaN")]
     NanRatio,
-    #[error("Scalar value {0} overflows int64")]
+    #[error("Scalar value {} overflows int64", go_number(*.0))]
     ParameterOverflow(f64),
-    #[error("Scalar value {0} underflows int64")]
+    #[error("Scalar value {} underflows int64", go_number(*.0))]
     ParameterUnderflow(f64),
     #[error("invalid label name {0:?}")]
     ValueLabel(String),

@@ -114,6 +114,7 @@ fn limits_and_cancellation_end_a_query() {
         &Options::default(),
         "query processing would load too many samples into memory in query execution",
     );
+    check_error("topk(-Inf, up)", &Options::default(), "Scalar value -Inf underflows int64");
     let stopped = Options { cancelled: &|| true, ..Options::default() };
     check_error("up", &stopped, "query was cancelled");
     let steps = Options { max_steps: 9, ..Options::default() };
