@@ -16,7 +16,7 @@ use crate::archive::Archive;
 use crate::body::header_text;
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::writer::{Queue, Slots, Writer, slots};
+use crate::writer::{Queue, Writer};
 use crate::{read, write};
 
 /// Between two looks at ClickHouse: soon while it is away, seldom while it is there.
@@ -51,17 +51,15 @@ impl Shared {
 /// Config and the limits made from it, replaced together.
 pub(crate) struct Live {
     pub(crate) config: Config,
-    pub(crate) slots: Slots,
     pub(crate) reads: Semaphore,
     bodies: Arc<Semaphore>,
 }
 
 impl Live {
     fn new(config: Config) -> Self {
-        let slots = slots(config.ingest.max_queued_samples);
         let reads = Semaphore::new(config.read.max_concurrent);
         let bodies = Arc::new(Semaphore::new(BODIES_IN_MEMORY * units(config.ingest.max_body_bytes)));
-        Self { config, slots, reads, bodies }
+        Self { config, reads, bodies }
     }
 
     /// Waits until there is memory for a body.

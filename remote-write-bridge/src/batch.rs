@@ -1,6 +1,7 @@
 //! Samples of many requests become few inserts: sorted, each once, one partition each.
 
 use std::collections::{BTreeMap, HashMap};
+use std::iter;
 
 use crate::archive::{SampleRow, SeriesRow};
 use crate::time::Day;
@@ -51,10 +52,19 @@ impl Batch {
         }
         let series = months.into_values().flat_map(|mut rows| {
             rows.sort_by(|a, b| (&a.metric_name, a.series_id).cmp(&(&b.metric_name, b.series_id)));
-            rows.chunks(max_rows.max(1)).map(<[_]>::to_vec).collect::<Vec<_>>()
+            cut(rows, max_rows.max(1))
         });
         Inserts { samples: samples.collect(), series: series.collect() }
     }
+}
+
+/// Rows moved, not copied: their labels are most of what waits.
+fn cut(rows: Vec<SeriesRow>, max_rows: usize) -> impl Iterator<Item = Vec<SeriesRow>> {
+    let mut rows = rows.into_iter();
+    iter::from_fn(move || {
+        let part: Vec<_> = rows.by_ref().take(max_rows).collect();
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 fn key(row: &SampleRow) -> (Day, u64, u128, i64) {
@@ -109,6 +119,13 @@ mod tests {
         batch.add(vec![], vec![series(1, 0)]);
         let expected = vec![vec![series(1, 0), series(2, 0)], vec![series(1, 31)]];
         assert_eq!(batch.into_inserts(10).series, expected);
+    }
+
+    #[test]
+    fn a_long_month_is_cut() {
+        let mut batch = Batch::default();
+        batch.add(vec![], (0..5).map(|id| series(id, 0)).collect());
+        assert_eq!(batch.into_inserts(2).series.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
     }
 
     #[test]

@@ -15,8 +15,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_BATCH_ROWS: usize = 200_000;
 /// An INSERT of more rows than `max_insert_block_size` (1,048,449) would be several blocks, and no longer atomic.
 const MOST_BATCH_ROWS: usize = 1_000_000;
-/// About 100 MB. 50 shards of Prometheus, 2,000 samples each, are 100,000.
-const MAX_QUEUED_SAMPLES: usize = 2_000_000;
+/// 50 shards of Prometheus, 2,000 samples each, are 250 MB when each is of a new series of 20 labels, else 6 MB.
+const MAX_QUEUED_BYTES: usize = 256 << 20;
 /// Prometheus' requests are below 1 MiB; other senders make larger ones.
 const MAX_BODY_BYTES: usize = 16 << 20;
 /// Clocks differ; more than this is a mistake, and would make a partition that no TTL ever reaches.
@@ -58,7 +58,7 @@ pub(crate) struct ClickHouse {
 pub(crate) struct Ingest {
     pub(crate) flush_interval: Duration,
     pub(crate) max_batch_rows: usize,
-    pub(crate) max_queued_samples: usize,
+    pub(crate) max_queued_bytes: usize,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_future: Duration,
 }
@@ -102,7 +102,7 @@ struct RawClickHouse {
 struct RawIngest {
     flush_interval: Option<String>,
     max_batch_rows: Option<usize>,
-    max_queued_samples: Option<usize>,
+    max_queued_bytes: Option<usize>,
     max_body_bytes: Option<usize>,
     max_future: Option<String>,
 }
@@ -191,13 +191,7 @@ fn ingest(raw: &RawIngest, problems: &mut Problems) -> Ingest {
             Duration::from_secs(10),
         ),
         max_batch_rows: number(problems, "ingest.max_batch_rows", raw.max_batch_rows, MAX_BATCH_ROWS, MOST_BATCH_ROWS),
-        max_queued_samples: number(
-            problems,
-            "ingest.max_queued_samples",
-            raw.max_queued_samples,
-            MAX_QUEUED_SAMPLES,
-            1_000_000_000,
-        ),
+        max_queued_bytes: number(problems, "ingest.max_queued_bytes", raw.max_queued_bytes, MAX_QUEUED_BYTES, 1 << 40),
         max_body_bytes: number(problems, "ingest.max_body_bytes", raw.max_body_bytes, MAX_BODY_BYTES, 256 << 20),
         max_future: duration(
             problems,

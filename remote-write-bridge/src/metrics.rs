@@ -32,7 +32,7 @@ pub(crate) enum WriteOutcome {
     Unsupported,
     /// 413.
     TooLarge,
-    /// Too many samples wait already: 503.
+    /// Too much waits already: 503.
     QueueFull,
     /// ClickHouse did not take it: 503.
     Unavailable,
@@ -124,7 +124,7 @@ pub(crate) struct Metrics {
     pub(crate) samples_stored: Counter,
     refused: Family<Label, Counter>,
     pub(crate) metadata_ignored: Counter,
-    pub(crate) queued_samples: Gauge,
+    pub(crate) queued_bytes: Gauge,
     inserts: Family<Labels, Counter>,
     insert_seconds: Family<Label, Histogram>,
     insert_rows: Family<Label, Histogram>,
@@ -143,7 +143,7 @@ impl Metrics {
             samples_stored: Counter::default(),
             refused: Family::default(),
             metadata_ignored: Counter::default(),
-            queued_samples: Gauge::default(),
+            queued_bytes: Gauge::default(),
             inserts: Family::default(),
             insert_seconds: Family::new_with_constructor(|| Histogram::new(INSERT_SECONDS)),
             insert_rows: Family::new_with_constructor(|| Histogram::new(BATCH_ROWS)),
@@ -185,8 +185,8 @@ impl Metrics {
             registry.register("refused", help, self.refused.clone());
             let help = "Metric metadata (type, help, unit) received; it is not kept";
             registry.register("metadata_ignored", help, self.metadata_ignored.clone());
-            let help = "Samples that wait for ClickHouse";
-            registry.register("queued_samples", help, self.queued_samples.clone());
+            let help = "Memory that samples and new series take which wait for ClickHouse";
+            registry.register_with_unit("queued", help, Unit::Bytes, self.queued_bytes.clone());
             let help = "Tries to insert a batch";
             registry.register("inserts", help, self.inserts.clone());
             let help = "Duration of a try to insert a batch";

@@ -16,11 +16,11 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::app::Shared;
-use crate::archive::{ArchiveError, SampleRow, SeriesRow};
+use crate::archive::{ArchiveError, Connection, SampleRow, SeriesRow};
 use crate::body::{BodyError, discard, header_text, receive};
 use crate::config::ReadLimits;
 use crate::labels::METRIC_NAME;
-use crate::metrics::ReadOutcome;
+use crate::metrics::{Metrics, ReadOutcome};
 use crate::wire::{self, Label, QueryResult, ReadRequest, ReadResponse, ResponseType, Sample, TimeSeries, WireError};
 use query::{Selection, UnknownMatcher};
 
@@ -102,7 +102,7 @@ async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError>
     if !types.is_empty() && !types.contains(&(ResponseType::Samples as i32)) {
         return Err(ReadError::ResponseType(types));
     }
-    shared.archive.require_prepared()?;
+    let connection = shared.archive.prepared()?;
 
     let limit = live.config.read.max_concurrent;
     let Ok(_place) = timeout(live.config.clickhouse.request_timeout, live.reads.acquire()).await else {
@@ -112,9 +112,8 @@ async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError>
     let mut response = ReadResponse::default();
     for query in &request.queries {
         let selection = Selection::of(query)?;
-        response
-            .results
-            .push(QueryResult { timeseries: select(shared, &selection, &live.config.read, &mut left).await? });
+        let timeseries = select(&connection, &selection, &live.config.read, &mut left, &shared.metrics).await?;
+        response.results.push(QueryResult { timeseries });
     }
     // Packing a large answer takes a second of CPU.
     tokio::task::spawn_blocking(move || wire::encode(&response))
@@ -125,12 +124,12 @@ async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError>
 
 /// The answer to one query. `left` is what the limits still allow.
 async fn select(
-    shared: &Shared,
+    connection: &Connection,
     selection: &Selection,
     limits: &ReadLimits,
     left: &mut ReadLimits,
+    metrics: &Metrics,
 ) -> Result<Vec<TimeSeries>, ArchiveError> {
-    let archive = &shared.archive;
     let named = |error| match error {
         // The limit that the user knows, not what is left of it.
         ArchiveError::TooMany { what, .. } => {
@@ -140,20 +139,22 @@ async fn select(
         other => other,
     };
     let (max_series, max_samples) = (left.max_series, left.max_samples);
-    let series: Vec<SeriesRow> =
-        archive.fetch(|client| selection.series(client, max_series + 1), "series", max_series).await.map_err(named)?;
+    let series: Vec<SeriesRow> = connection
+        .fetch(|client| selection.series(client, max_series + 1), "series", max_series)
+        .await
+        .map_err(named)?;
     if series.is_empty() {
         return Ok(Vec::new());
     }
-    let samples: Vec<SampleRow> = archive
+    let samples: Vec<SampleRow> = connection
         .fetch(|client| selection.samples(client, max_samples + 1), "samples", max_samples)
         .await
         .map_err(named)?;
     left.max_series -= series.len();
     left.max_samples -= samples.len();
-    shared.metrics.read_samples.inc_by(samples.len() as u64);
+    metrics.read_samples.inc_by(samples.len() as u64);
     let found = assemble(series, &samples);
-    shared.metrics.read_series.inc_by(found.len() as u64);
+    metrics.read_series.inc_by(found.len() as u64);
     debug!(series = found.len(), samples = samples.len(), "read");
     Ok(found)
 }

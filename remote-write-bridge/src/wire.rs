@@ -105,18 +105,20 @@ pub(crate) struct QueryResult {
     pub(crate) timeseries: Vec<TimeSeries>,
 }
 
+const SENDER: &str = "check that the sender is a Prometheus or speaks its remote protocol 1.0";
+
 /// Why a body is no message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
     #[error("expected `content-type: {CONTENT_TYPE}` with a message of version 1.0, found `{0}`")]
     ContentType(String),
-    #[error("expected `content-encoding: snappy`, found `{0}`")]
+    #[error("expected `content-encoding: snappy`, found `{0}`; {SENDER}")]
     ContentEncoding(String),
     #[error("expected a body of at most {limit} bytes when unpacked, found {found}")]
     TooLarge { found: usize, limit: usize },
-    #[error("expected a body packed as a snappy block: {0}")]
+    #[error("expected a body packed as a snappy block: {0}; {SENDER}")]
     Snappy(#[source] snap::Error),
-    #[error("expected a protobuf message {name}: {error}")]
+    #[error("expected a protobuf message {name}: {error}; {SENDER}")]
     Protobuf { name: &'static str, error: prost::DecodeError },
 }
 
@@ -192,7 +194,8 @@ mod tests {
         assert!(error.to_string().starts_with("expected a body packed as a snappy block: "), "{error}");
         let packed = snap::raw::Encoder::new().compress_vec(b"\x0a\x05hello").unwrap();
         let error = decode::<WriteRequest>(&packed.into(), "WriteRequest", LIMIT).unwrap_err();
-        assert!(error.to_string().starts_with("expected a protobuf message WriteRequest: "), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("expected a protobuf message WriteRequest: ") && text.ends_with(SENDER), "{text}");
     }
 
     proptest! {

@@ -14,12 +14,12 @@ use axum::response::{IntoResponse, Response};
 use tracing::{debug, warn};
 
 use crate::app::{Live, Shared};
-use crate::archive::ArchiveError;
+use crate::archive::{ArchiveError, Connection};
 use crate::body::{BodyError, discard, header_text, receive};
 use crate::metrics::WriteOutcome;
 use crate::time;
 use crate::wire::{self, WireError, WriteRequest};
-use crate::writer::SubmitError;
+use crate::writer::{Rows, SubmitError};
 use accept::{Accepted, TimeRange, accept};
 
 const MESSAGE: &str = "prometheus.WriteRequest";
@@ -63,6 +63,19 @@ impl WriteError {
             }
         }
     }
+
+    /// What the sender's owner may change.
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Body(BodyError::TooLarge { .. }) | Self::Wire(WireError::TooLarge { .. }) => {
+                "; the limit is ingest.max_body_bytes"
+            }
+            Self::Wire(WireError::ContentType(_)) => {
+                "; in Prometheus' remote_write set `protobuf_message: prometheus.WriteRequest`"
+            }
+            _ => "",
+        }
+    }
 }
 
 /// The handler.
@@ -80,10 +93,9 @@ pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -
                 let headers = [(header::RETRY_AFTER, RETRY_AFTER)];
                 return (status, headers, format!("{error}\n")).into_response();
             }
-            warn!(%error, %status, "a write request is refused");
-            let hint =
-                if status == StatusCode::PAYLOAD_TOO_LARGE { "; the limit is ingest.max_body_bytes" } else { "" };
-            (status, format!("{error}{hint}\n")).into_response()
+            let text = format!("{error}{}", error.hint());
+            warn!(error = text, %status, "a write request is refused");
+            (status, text + "\n").into_response()
         }
     }
 }
@@ -94,18 +106,22 @@ async fn store(shared: &Shared, request: Request) -> Result<(), WriteError> {
     let text = |name| header_text(&parts.headers, name);
     let checked = wire::check_headers(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), MESSAGE);
     // Before the body is decoded: while nothing can be stored, nothing needs to be.
-    let prepared = || shared.archive.require_prepared().map_err(|error| WriteError::Archive(Arc::new(error)));
-    if let Err(error) = checked.map_err(WriteError::from).and_then(|()| prepared()) {
-        discard(body).await;
-        return Err(error);
-    }
-    let accepted = decode(shared, &live, &parts.headers, body).await?;
+    let prepared = || shared.archive.prepared().map_err(|error| WriteError::Archive(Arc::new(error)));
+    let connection = match checked.map_err(WriteError::from).and_then(|()| prepared()) {
+        Ok(connection) => connection,
+        Err(error) => {
+            discard(body).await;
+            return Err(error);
+        }
+    };
+    let accepted = decode(&connection, &live, &parts.headers, body).await?;
 
     shared.metrics.samples_received.inc_by(accepted.received);
     shared.metrics.metadata_ignored.inc_by(accepted.metadata);
     let stored = accepted.samples.len();
     if stored > 0 {
-        let answer = shared.queue.submit(accepted.samples, accepted.series, &live.slots)?;
+        let rows = Rows { samples: accepted.samples, series: accepted.series, connection };
+        let answer = shared.queue.submit(rows, live.config.ingest.max_queued_bytes)?;
         // The writer answers everything that it has taken.
         answer.await.map_err(|_| SubmitError::Closed)?.map_err(WriteError::Archive)?;
     }
@@ -120,13 +136,17 @@ async fn store(shared: &Shared, request: Request) -> Result<(), WriteError> {
     Err(WriteError::PartlyRefused { stored, received: accepted.received, refused: accepted.refused })
 }
 
-async fn decode(shared: &Shared, live: &Arc<Live>, headers: &HeaderMap, body: Body) -> Result<Accepted, WriteError> {
+async fn decode(
+    connection: &Arc<Connection>,
+    live: &Arc<Live>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Accepted, WriteError> {
     // Held until the request is decoded: so many bodies may be in memory at a time.
     let _memory = live.reserve_body(headers).await;
     let limit = live.config.ingest.max_body_bytes;
     let body = receive(body, limit).await?;
-    let archive = shared.archive.clone();
-    let live = live.clone();
+    let (connection, live) = (connection.clone(), live.clone());
     let decoded = tokio::task::spawn_blocking(move || {
         let request: WriteRequest = wire::decode(&body, MESSAGE, limit)?;
         let range = TimeRange {
@@ -134,7 +154,7 @@ async fn decode(shared: &Shared, live: &Arc<Live>, headers: &HeaderMap, body: Bo
             retention: live.config.retention,
             max_future: live.config.ingest.max_future,
         };
-        Ok(accept(request, range, |series_id, month| archive.knows(series_id, month)))
+        Ok(accept(request, range, |series_id, month| connection.knows(series_id, month)))
     });
     decoded.await.map_err(|_| WriteError::Submit(SubmitError::Closed))?
 }

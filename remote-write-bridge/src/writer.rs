@@ -2,17 +2,20 @@
 //! requests answered.
 //!
 //! One batch is stored at a time; meanwhile the next one gathers, so batches grow by themselves when ClickHouse is
-//! slow. At shutdown the queue is closed after the last request was answered, and the rest stored.
+//! slow. A batch goes to one connection; requests that were sorted out for another one are asked to come again, since
+//! what that one knew does not hold. At shutdown the queue is closed after the last request was answered, and the rest
+//! stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Lives;
-use crate::archive::{Archive, ArchiveError, SampleRow, SeriesRow};
+use crate::archive::{self, Archive, ArchiveError, Connection, SampleRow, SeriesRow};
 use crate::batch::{Batch, Inserts};
 use crate::metrics::Metrics;
 use crate::time::Day;
@@ -22,9 +25,7 @@ type Answer = Result<(), Arc<ArchiveError>>;
 /// Why samples were not queued.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SubmitError {
-    #[error(
-        "more than {limit} samples wait for ClickHouse already (ingest.max_queued_samples); send this request again"
-    )]
+    #[error("more than {limit} bytes would wait for ClickHouse (ingest.max_queued_bytes); send this request again")]
     Full { limit: usize },
     #[error("the bridge is shutting down; send this request again")]
     Closed,
@@ -36,38 +37,42 @@ pub(crate) struct Queue {
     metrics: Metrics,
 }
 
-/// The samples of one request.
+/// What of one request is to be stored.
+pub(crate) struct Rows {
+    pub(crate) samples: Vec<SampleRow>,
+    /// Of series that `connection` does not know.
+    pub(crate) series: Vec<SeriesRow>,
+    pub(crate) connection: Arc<Connection>,
+}
+
 struct Submission {
-    samples: Vec<SampleRow>,
-    series: Vec<SeriesRow>,
+    rows: Rows,
     since: Instant,
-    /// Room in the queue; given back when the submission is dropped.
     room: Room,
     answer: oneshot::Sender<Answer>,
 }
 
+/// Room in the queue; given back when it is dropped. The metric is the count itself, so that both always agree.
 struct Room {
-    _slots: OwnedSemaphorePermit,
-    samples: i64,
+    bytes: i64,
     metrics: Metrics,
+}
+
+impl Room {
+    fn take(bytes: usize, limit: usize, metrics: &Metrics) -> Option<Self> {
+        let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let (bytes, limit) = (signed(bytes), signed(limit));
+        // A request larger than the whole queue may pass when the queue is empty; else it never could.
+        let add = |queued: i64| (queued == 0 || bytes <= limit - queued).then(|| queued + bytes);
+        let taken = metrics.queued_bytes.inner().fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        taken.ok().map(|_| Self { bytes, metrics: metrics.clone() })
+    }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.metrics.queued_samples.dec_by(self.samples);
+        self.metrics.queued_bytes.dec_by(self.bytes);
     }
-}
-
-/// Slots for `max_queued_samples`, as many as a semaphore can count.
-pub(crate) fn slots(max_queued_samples: usize) -> Slots {
-    let limit = max_queued_samples.min(u32::MAX as usize);
-    Slots { semaphore: Arc::new(Semaphore::new(limit)), limit }
-}
-
-/// Room for samples that wait.
-pub(crate) struct Slots {
-    semaphore: Arc<Semaphore>,
-    limit: usize,
 }
 
 impl Queue {
@@ -77,25 +82,12 @@ impl Queue {
         (Self { sender, metrics }, Receiver(receiver))
     }
 
-    /// Queues samples, or says at once that there is no room. The answer comes when they are stored or cannot be.
-    pub(crate) fn submit(
-        &self,
-        samples: Vec<SampleRow>,
-        series: Vec<SeriesRow>,
-        slots: &Slots,
-    ) -> Result<oneshot::Receiver<Answer>, SubmitError> {
-        // A request larger than the whole queue may pass when the queue is empty; else it never could.
-        let wanted = u32::try_from(samples.len().min(slots.limit)).unwrap_or(u32::MAX);
-        let permit = slots
-            .semaphore
-            .clone()
-            .try_acquire_many_owned(wanted)
-            .map_err(|_| SubmitError::Full { limit: slots.limit })?;
-        let count = i64::try_from(samples.len()).unwrap_or(i64::MAX);
-        self.metrics.queued_samples.inc_by(count);
-        let room = Room { _slots: permit, samples: count, metrics: self.metrics.clone() };
+    /// Queues rows, or says at once that there is no room. The answer comes when they are stored or cannot be.
+    pub(crate) fn submit(&self, rows: Rows, limit: usize) -> Result<oneshot::Receiver<Answer>, SubmitError> {
+        let bytes = archive::memory(&rows.samples, &rows.series);
+        let room = Room::take(bytes, limit, &self.metrics).ok_or(SubmitError::Full { limit })?;
         let (answer, answered) = oneshot::channel();
-        let submission = Submission { samples, series, since: Instant::now(), room, answer };
+        let submission = Submission { rows, since: Instant::now(), room, answer };
         self.sender.send(submission).map_err(|_| SubmitError::Closed)?;
         Ok(answered)
     }
@@ -131,9 +123,9 @@ impl Writer {
                 }
             };
             let Some(first) = first else { return };
-            let (batch, waiting) = self.gather(first, &mut queue).await;
+            let Gathered { connection, batch, waiting } = self.gather(first, &mut queue).await;
             let max_rows = self.lives.get().config.ingest.max_batch_rows;
-            let failures = self.store(batch.into_inserts(max_rows)).await;
+            let failures = self.store(&connection, batch.into_inserts(max_rows)).await;
             for Waiting { days, answer, _room } in waiting {
                 let failure = days.iter().find_map(|day| failures.of(*day));
                 // An error means that the sender has gone; its samples are stored all the same.
@@ -142,16 +134,13 @@ impl Writer {
         }
     }
 
-    async fn gather(
-        &self,
-        first: Submission,
-        queue: &mut mpsc::UnboundedReceiver<Submission>,
-    ) -> (Batch, Vec<Waiting>) {
+    async fn gather(&self, first: Submission, queue: &mut mpsc::UnboundedReceiver<Submission>) -> Gathered {
         let ingest = self.lives.get().config.ingest.clone();
         let deadline = first.since + ingest.flush_interval;
-        let (mut batch, mut waiting) = (Batch::default(), Vec::new());
-        add(first, &mut batch, &mut waiting);
-        while batch.samples() < ingest.max_batch_rows {
+        let mut gathered =
+            Gathered { connection: self.archive.connection(), batch: Batch::default(), waiting: Vec::new() };
+        gathered.add(first);
+        while gathered.batch.samples() < ingest.max_batch_rows {
             let next = match queue.try_recv() {
                 Ok(submission) => Some(submission),
                 Err(_) => tokio::select! {
@@ -160,23 +149,23 @@ impl Writer {
                 },
             };
             match next {
-                Some(submission) => add(submission, &mut batch, &mut waiting),
+                Some(submission) => gathered.add(submission),
                 None => break,
             }
         }
-        (batch, waiting)
+        gathered
     }
 
-    async fn store(&self, inserts: Inserts) -> Failures {
+    async fn store(&self, connection: &Arc<Connection>, inserts: Inserts) -> Failures {
         let mut failures = Failures::default();
         for rows in &inserts.series {
-            if let Err(error) = self.archive.insert_series(rows).await {
+            if let Err(error) = self.archive.insert_series(connection, rows).await {
                 failures.all = Some(Arc::new(error));
                 return failures;
             }
         }
         for (day, rows) in &inserts.samples {
-            if let Err(error) = self.archive.insert_samples(rows).await {
+            if let Err(error) = self.archive.insert_samples(connection, rows).await {
                 let error = Arc::new(error);
                 if !matches!(*error, ArchiveError::Refused { .. }) {
                     // Nobody is there: the other days would only wait for the same. Those that are stored and are
@@ -188,6 +177,28 @@ impl Writer {
             }
         }
         failures
+    }
+}
+
+/// A batch for one connection, and the requests that wait for it.
+struct Gathered {
+    connection: Arc<Connection>,
+    batch: Batch,
+    waiting: Vec<Waiting>,
+}
+
+impl Gathered {
+    fn add(&mut self, Submission { rows, since: _, room, answer }: Submission) {
+        if !Arc::ptr_eq(&rows.connection, &self.connection) {
+            // An error means that the sender has gone.
+            drop(answer.send(Err(Arc::new(ArchiveError::Replaced))));
+            return;
+        }
+        let mut days: Vec<Day> = rows.samples.iter().map(SampleRow::day).collect();
+        days.sort_unstable();
+        days.dedup();
+        self.batch.add(rows.samples, rows.series);
+        self.waiting.push(Waiting { days, _room: room, answer });
     }
 }
 
@@ -203,11 +214,22 @@ impl Failures {
     }
 }
 
-fn add(submission: Submission, batch: &mut Batch, waiting: &mut Vec<Waiting>) {
-    let Submission { samples, series, since: _, room, answer } = submission;
-    let mut days: Vec<Day> = samples.iter().map(SampleRow::day).collect();
-    days.sort_unstable();
-    days.dedup();
-    batch.add(samples, series);
-    waiting.push(Waiting { days, _room: room, answer });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_given_while_there_is_some_and_to_anything_when_all_is_free() {
+        let metrics = Metrics::new();
+        let take = |bytes| Room::take(bytes, 100, &metrics);
+        let large = take(300).unwrap();
+        assert!(take(1).is_none());
+        drop(large);
+        let (most, rest) = (take(60).unwrap(), take(40).unwrap());
+        assert!(take(1).is_none());
+        drop(most);
+        assert!(take(61).is_none() && take(60).is_some());
+        drop(rest);
+        assert_eq!(metrics.queued_bytes.get(), 0);
+    }
 }

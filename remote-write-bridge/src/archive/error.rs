@@ -23,6 +23,8 @@ const BAD_REGEX: u32 = 427;
 pub(crate) enum ArchiveError {
     #[error("the archive is not ready: {0}")]
     NotReady(String),
+    #[error("the connection to ClickHouse was replaced meanwhile, by a reload or because a table had gone")]
+    Replaced,
     #[error(transparent)]
     Secret(#[from] SecretError),
     #[error("failed to reach ClickHouse at `{url}`: {reason}")]
@@ -79,7 +81,12 @@ impl ArchiveError {
         match self {
             Self::Unreachable { .. } => true,
             Self::Refused { code, .. } => code.is_some_and(|code| PASSING.contains(&code)),
-            Self::NotReady(_) | Self::Secret(_) | Self::TimedOut(_) | Self::Schema(_) | Self::TooMany { .. } => false,
+            Self::NotReady(_)
+            | Self::Replaced
+            | Self::Secret(_)
+            | Self::TimedOut(_)
+            | Self::Schema(_)
+            | Self::TooMany { .. } => false,
         }
     }
 

@@ -26,6 +26,12 @@ pub(crate) enum SchemaError {
          run the lynceus-bridge that made it, or a later one"
     )]
     Newer { database: String, found: u32, known: u32 },
+    // Not made anew without being asked: an empty table would look as if the archive had always been empty.
+    #[error(
+        "expected table `{database}.{table}`, which `{database}.schema_migrations` lists, found none; restore it, or \
+         have the bridge create it empty: run `TRUNCATE TABLE {database}.schema_migrations`"
+    )]
+    TableMissing { database: String, table: &'static str },
     // Taken apart by the caller, which knows the server's address.
     #[error("ClickHouse failed")]
     ClickHouse(#[from] clickhouse::error::Error),
@@ -92,12 +98,15 @@ async fn keep_retention(client: &Client, database: &str, retention: Duration) ->
         ("samples", format!("toDateTime(timestamp, 'UTC') + INTERVAL {seconds} SECOND")),
     ];
     for (table, ttl) in tables {
-        let create: String = client
+        let create: Option<String> = client
             .query("SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?")
             .bind(database)
             .bind(table)
-            .fetch_one()
+            .fetch_optional()
             .await?;
+        let Some(create) = create else {
+            return Err(SchemaError::TableMissing { database: database.to_owned(), table });
+        };
         if !create.contains(&format!("toIntervalSecond({seconds})")) {
             warn!(database, table, ?retention, "the retention has changed; ClickHouse deletes what is older");
             client.query(&format!("ALTER TABLE {table} MODIFY TTL {ttl}")).execute().await?;

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lynceus_demo::eventually;
+use lynceus_demo::{eventually, free_port, parts};
 use nix::sys::signal::Signal;
 use reqwest::{Client, StatusCode};
 use tokio::task::JoinSet;
 
-use crate::support::{Archive, LIMIT, has_tools, http, now};
+use crate::support::{Archive, LIMIT, has_tools, http, now, write_config};
 use crate::wire::{packed, series, write_request};
 
 const SENDERS: usize = 8;
@@ -212,4 +212,46 @@ async fn an_engine_that_is_away_at_the_start_is_waited_for() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn a_reload_to_another_engine_amid_an_insert_hides_no_sample() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let mut archive = Archive::start_with("ingest:\n  flush_interval: 0s\n").await;
+    let port = free_port();
+    let other = parts::clickhouse(&archive.dir.path().join("other"), port).await.unwrap();
+    let t = now();
+    let first = [series(&[("__name__", "raced")], &[(t, 1.)])];
+    // The first engine stands still in the middle of the first row of `series`.
+    archive.clickhouse.as_ref().unwrap().signal(Signal::SIGSTOP).unwrap();
+    let reload = async {
+        eventually(LIMIT, "the request in the queue", || async {
+            anyhow::ensure!(archive.metric("lynceus_bridge_queued_bytes").await > 0.);
+            Ok(())
+        })
+        .await
+        .unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        write_config(archive.dir.path(), port, "");
+        let reloaded = archive.http.post(format!("{}/-/reload", archive.url)).send().await.unwrap();
+        assert_eq!(reloaded.status(), StatusCode::OK);
+        archive.clickhouse.as_ref().unwrap().signal(Signal::SIGCONT).unwrap();
+    };
+    let (response, ()) = tokio::join!(archive.write(&first), reload);
+    let (status, text) = (response.status(), response.text().await.unwrap());
+    // Its sender sends again.
+    eventually(LIMIT, "the other engine", || async {
+        anyhow::ensure!(archive.write(&first).await.status() == StatusCode::NO_CONTENT);
+        Ok(())
+    })
+    .await
+    .unwrap();
+    assert_eq!(archive.read(t, t, &[(0, "__name__", "raced")]).await, first);
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("the connection to ClickHouse was replaced"), "{text}");
+    archive.clickhouse = Some(other);
+    archive.clickhouse_port = port;
+    assert_eq!(archive.sql("SELECT metric_name FROM series").await, "raced");
 }

@@ -6,9 +6,10 @@ use futures_util::future::join_all;
 use lynceus_demo::eventually;
 use nix::sys::signal::Signal;
 use reqwest::StatusCode;
+use tokio::task::JoinSet;
 
-use crate::support::{Archive, LIMIT, has_tools, now, write_config};
-use crate::wire::{packed, read_request, series};
+use crate::support::{Archive, LIMIT, has_tools, now, post, write_config};
+use crate::wire::{packed, read_request, series, write_request};
 
 #[tokio::test]
 async fn requests_share_their_inserts() {
@@ -36,7 +37,7 @@ async fn a_full_queue_asks_to_come_back_and_empties_itself() {
     if !has_tools(&["python"]) {
         return;
     }
-    let archive = Archive::start_with("ingest:\n  max_queued_samples: 100\n").await;
+    let archive = Archive::start_with("ingest:\n  max_queued_bytes: 5000\n").await;
     let t = now();
     let request =
         |i: i64| [series(&[("__name__", "queue")], &(0..60).map(|k| (t + 60 * i + k, 1.)).collect::<Vec<_>>())];
@@ -46,7 +47,7 @@ async fn a_full_queue_asks_to_come_back_and_empties_itself() {
     let waiting = archive.write(&first);
     let rest = async {
         eventually(LIMIT, "the first request in the queue", || async {
-            anyhow::ensure!(archive.metric("lynceus_bridge_queued_samples").await == 60.);
+            anyhow::ensure!(archive.metric("lynceus_bridge_queued_bytes").await > 60. * 48.);
             Ok(())
         })
         .await
@@ -55,21 +56,69 @@ async fn a_full_queue_asks_to_come_back_and_empties_itself() {
         assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(second.headers()["retry-after"], "5");
         let text = second.text().await.unwrap();
-        assert!(
-            text.contains("more than 100 samples wait for ClickHouse already (ingest.max_queued_samples)"),
-            "{text}"
-        );
+        assert!(text.contains("more than 5000 bytes would wait for ClickHouse (ingest.max_queued_bytes)"), "{text}");
         archive.clickhouse.as_ref().unwrap().signal(Signal::SIGCONT).unwrap();
     };
     let (first, ()) = tokio::join!(waiting, rest);
     assert_eq!(first.status(), StatusCode::NO_CONTENT);
-    assert_eq!(archive.metric("lynceus_bridge_queued_samples").await, 0.);
+    assert_eq!(archive.metric("lynceus_bridge_queued_bytes").await, 0.);
     archive.store(&request(1)).await;
     assert_eq!(archive.metric("lynceus_bridge_write_requests_total{outcome=\"queue_full\"}").await, 1.);
     // One request larger than the queue is still possible when the queue is empty.
     let large: Vec<_> = (0..300).map(|i| (t + 1000 + i, 1.)).collect();
     archive.store(&[series(&[("__name__", "queue")], &large)]).await;
     assert_eq!(archive.sql("SELECT count() FROM samples FINAL").await, "420");
+}
+
+#[tokio::test]
+async fn the_queue_takes_no_more_memory_than_the_config_says() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    const LIMIT_BYTES: f64 = 32. * 1024. * 1024.;
+    let archive = Archive::start_with(&format!("ingest:\n  max_queued_bytes: {LIMIT_BYTES}\n")).await;
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", archive.bridge.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().to_owned();
+        line.trim().strip_suffix(" kB").unwrap().parse::<f64>().unwrap() * 1024.
+    };
+    let t = now();
+    // A cold start: each sample is of a series that has never been seen.
+    let request = |i: usize| -> Vec<_> {
+        let names: Vec<_> = (0..19).map(|k| (format!("label_{k:02}"), format!("value-{k:02}-{i:04}"))).collect();
+        let cold = |n: usize| {
+            let number = n.to_string();
+            let labels = names.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            series(&labels.chain([("n", number.as_str())]).collect::<Vec<_>>(), &[(t, 1.)])
+        };
+        (0..1000).map(cold).collect()
+    };
+    let before = resident();
+    archive.clickhouse.as_ref().unwrap().signal(Signal::SIGSTOP).unwrap();
+    let queued = || archive.metric("lynceus_bridge_queued_bytes");
+    let mut waiting = JoinSet::new();
+    // One after the other: what is decoded at a time has a limit of its own.
+    for i in 0..40 {
+        let taken = queued().await;
+        let (http, url) = (archive.http.clone(), format!("{}/api/v1/write", archive.url));
+        let body = packed(&write_request(&request(i)));
+        let sent = waiting.spawn(async move { post(&http, &url, body).await.status() });
+        eventually(LIMIT, "a place in the queue, or a refusal", || async {
+            anyhow::ensure!(queued().await > taken || sent.is_finished());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+    let (queued, grown) = (queued().await, resident() - before);
+    assert!(queued > 0.8 * LIMIT_BYTES && queued <= LIMIT_BYTES, "{queued}");
+    // What decoding leaves behind is above it.
+    assert!(grown > 0.8 * queued && grown < 2. * LIMIT_BYTES, "{grown} of {queued}");
+    archive.clickhouse.as_ref().unwrap().signal(Signal::SIGCONT).unwrap();
+    let statuses = waiting.join_all().await;
+    let refused = statuses.iter().filter(|status| **status == StatusCode::SERVICE_UNAVAILABLE).count();
+    assert!(refused > 20 && statuses.contains(&StatusCode::NO_CONTENT), "{statuses:?}");
+    assert_eq!(archive.metric("lynceus_bridge_queued_bytes").await, 0.);
 }
 
 #[tokio::test]

@@ -100,6 +100,36 @@ async fn tables_that_vanish_are_made_again_with_their_series() {
 }
 
 #[tokio::test]
+async fn a_table_that_vanishes_by_itself_is_named_with_what_to_do() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start().await;
+    let t = now();
+    let one = [series(&[("__name__", "back")], &[(t, 1.)])];
+    archive.store(&one).await;
+    archive.sql("DROP TABLE samples SYNC").await;
+    let advice = eventually(LIMIT, "the advice", || async {
+        let text = archive.write(&one).await.text().await?;
+        let rest = text.split_once("found none; restore it, or have the bridge create it empty: run `");
+        let sql = rest.and_then(|(before, rest)| {
+            before
+                .ends_with("expected table `lynceus.samples`, which `lynceus.schema_migrations` lists, ")
+                .then_some(rest)
+        });
+        let sql = sql.and_then(|rest| rest.split_once('`'));
+        sql.map(|(sql, _)| sql.to_owned()).ok_or_else(|| anyhow::anyhow!(text))
+    })
+    .await
+    .unwrap();
+    assert!(!archive.is_ready().await);
+    archive.sql(&advice).await;
+    archive.wait_until_ready().await;
+    archive.store(&one).await;
+    assert_eq!(archive.read(t, t, &[(0, "__name__", "back")]).await, one);
+}
+
+#[tokio::test]
 async fn the_password_is_read_when_it_is_used() {
     if !has_tools(&["python"]) {
         return;

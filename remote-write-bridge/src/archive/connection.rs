@@ -1,0 +1,206 @@
+//! One server, and what is known of its tables.
+//!
+//! A reload, and a table that is gone, put another connection in its place which knows nothing yet: what holds for one
+//! set of tables is never believed of another. Whoever works with a connection keeps it to the end, so that a series
+//! and its samples are on one server.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use clickhouse::{Client, Compression, Row, RowOwned, RowWrite};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use lynceus_service::tls::TlsError;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::error::{ArchiveError, Cause};
+use super::row::SeriesRow;
+use super::schema;
+use crate::config::Config;
+use crate::time::Day;
+
+/// Remembered series take 40 bytes each. Beyond this they are forgotten, which only writes their rows once more.
+const MAX_KNOWN_SERIES: usize = 10_000_000;
+/// ClickHouse closes an idle connection after 3 s by default; a request on a closed one would fail.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(crate) struct Connection {
+    config: Config,
+    /// Without password: that is read at each use.
+    client: Client,
+    /// Why nothing can be written yet.
+    unprepared: RwLock<Option<String>>,
+    /// Series whose row of a month is stored for certain.
+    known: Mutex<HashSet<(u128, Day)>>,
+    replaced: CancellationToken,
+}
+
+impl Connection {
+    /// `unprepared` is why its tables have to be looked at first.
+    pub(super) fn new(config: Config, unprepared: String) -> Result<Self, TlsError> {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(Duration::from_secs(5)));
+        let https = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(config.clickhouse.tls.rustls()?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(http);
+        let hyper = HyperClient::builder(TokioExecutor::new()).pool_idle_timeout(POOL_IDLE_TIMEOUT).build(https);
+        let client = Client::with_http_client(hyper)
+            .with_url(config.clickhouse.url.as_str())
+            .with_user(&config.clickhouse.username)
+            .with_database(&config.clickhouse.database)
+            .with_compression(Compression::None);
+        Ok(Self::with_client(config, client, unprepared))
+    }
+
+    /// To the same server, knowing nothing of it.
+    pub(super) fn anew(&self, unprepared: String) -> Self {
+        Self::with_client(self.config.clone(), self.client.clone(), unprepared)
+    }
+
+    fn with_client(config: Config, client: Client, unprepared: String) -> Self {
+        let unprepared = RwLock::new(Some(unprepared));
+        Self { config, client, unprepared, known: Mutex::default(), replaced: CancellationToken::new() }
+    }
+
+    /// Ends what is under way on it, and refuses what comes.
+    pub(super) fn mark_replaced(&self) {
+        self.replaced.cancel();
+    }
+
+    pub(super) async fn unless_replaced<T>(
+        &self,
+        work: impl Future<Output = Result<T, ArchiveError>>,
+    ) -> Result<T, ArchiveError> {
+        self.replaced.run_until_cancelled(work).await.unwrap_or(Err(ArchiveError::Replaced))
+    }
+
+    /// Creates and migrates the tables unless that is done; after it, asks whether the server is there.
+    pub(super) async fn check(&self) -> Result<(), ArchiveError> {
+        if self.require_prepared().is_ok() {
+            return self.limited(self.client()?.query("SELECT 1").execute()).await;
+        }
+        let outcome = self.prepare().await;
+        *self.unprepared.write().unwrap_or_else(PoisonError::into_inner) =
+            outcome.as_ref().err().map(ToString::to_string);
+        outcome
+    }
+
+    async fn prepare(&self) -> Result<(), ArchiveError> {
+        self.limited(schema::prepare(self.client()?, &self.config.clickhouse.database, self.config.retention)).await
+    }
+
+    /// Whether the tables are there; the error says why not.
+    pub(super) fn require_prepared(&self) -> Result<(), ArchiveError> {
+        match self.unprepared.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            None => Ok(()),
+            Some(reason) => Err(ArchiveError::NotReady(reason.clone())),
+        }
+    }
+
+    /// Whether a series' row of a month is stored.
+    pub(crate) fn knows(&self, series_id: u128, month: Day) -> bool {
+        self.known().contains(&(series_id, month))
+    }
+
+    pub(super) fn remember(&self, rows: &[SeriesRow]) {
+        let mut known = self.known();
+        if known.len() + rows.len() > MAX_KNOWN_SERIES {
+            known.clear();
+        }
+        known.extend(rows.iter().map(|row| (row.series_id, row.month)));
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<(u128, Day)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.config.clickhouse.request_timeout
+    }
+
+    pub(super) async fn try_insert<R>(
+        &self,
+        table: &str,
+        rows: &[R],
+        token: &str,
+        deadline: Instant,
+    ) -> Result<(), ArchiveError>
+    where
+        R: Row + RowOwned + RowWrite + Sync,
+    {
+        let client = self.client()?;
+        let insert = async {
+            let mut insert = client
+                .insert::<R>(table)
+                .await?
+                // ClickHouse may answer an asynchronous insert before it is stored, and 26 makes it the default.
+                .with_setting("async_insert", "0")
+                .with_setting("insert_deduplicate", "1")
+                .with_setting("insert_deduplication_token", token)
+                // One block: as many rows as there are, parsed by one thread.
+                .with_setting("max_insert_block_size", rows.len().to_string())
+                .with_setting("input_format_parallel_parsing", "0");
+            for row in rows {
+                insert.write(row).await?;
+            }
+            insert.end().await
+        };
+        match timeout_at(deadline, insert).await {
+            Ok(outcome) => outcome.map_err(|error| ArchiveError::from_client(error, &self.config.clickhouse.url)),
+            Err(_) => Err(ArchiveError::TimedOut(self.config.clickhouse.request_timeout)),
+        }
+    }
+
+    /// Rows of a query that `make` writes, at most `limit`; one more is [`ArchiveError::TooMany`].
+    pub(crate) async fn fetch<R>(
+        &self,
+        make: impl FnOnce(&Client) -> clickhouse::query::Query,
+        what: &'static str,
+        limit: usize,
+    ) -> Result<Vec<R>, ArchiveError>
+    where
+        R: RowOwned + clickhouse::RowRead,
+    {
+        let client = self.client()?;
+        let seconds = self.config.clickhouse.request_timeout.as_secs();
+        // Else a query goes on after nobody waits for it any more.
+        let query = make(&client).with_setting("max_execution_time", seconds.to_string());
+        self.limited(async {
+            let mut rows = Vec::new();
+            let mut cursor = query.fetch::<R>()?;
+            while let Some(row) = cursor.next().await? {
+                if rows.len() == limit {
+                    return Ok(Err(ArchiveError::TooMany { what, limit }));
+                }
+                rows.push(row);
+            }
+            Ok::<_, clickhouse::error::Error>(Ok(rows))
+        })
+        .await?
+    }
+
+    fn client(&self) -> Result<Client, ArchiveError> {
+        let client = self.client.clone();
+        match &self.config.clickhouse.password {
+            None => Ok(client),
+            Some(source) => Ok(client.with_password(source.read()?.expose())),
+        }
+    }
+
+    async fn limited<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, ArchiveError>
+    where
+        E: Into<Cause>,
+    {
+        match tokio::time::timeout(self.config.clickhouse.request_timeout, work).await {
+            Ok(outcome) => outcome.map_err(|error| ArchiveError::from_cause(error.into(), &self.config.clickhouse.url)),
+            Err(_) => Err(ArchiveError::TimedOut(self.config.clickhouse.request_timeout)),
+        }
+    }
+}
