@@ -84,14 +84,12 @@ pub async fn vcsim(dir: &Path, options: &VcsimOptions) -> anyhow::Result<Vcenter
 }
 
 /// Starts the fleet simulator, without its ESXi hosts: nothing in the stack asks them.
-pub async fn fleet(dir: &Path, options: &VcsimOptions, scenario: Option<&Path>) -> anyhow::Result<Vcenter> {
+pub async fn fleet(dir: &Path, options: &VcsimOptions, more: &[&str]) -> anyhow::Result<Vcenter> {
     let mut command = Command::new(crate::binary("lynceus-fleet")?);
     command.arg("--listen").arg(format!("127.0.0.1:{}", options.port)).args(["--control", "127.0.0.1:0"]);
     command.arg("--vms").arg(options.vms.to_string()).arg("--no-hosts");
     command.arg("--user").arg(&options.user).arg("--password").arg(&options.password);
-    if let Some(scenario) = scenario {
-        command.arg("--scenario").arg(scenario);
-    }
+    command.args(more);
     Vcenter::ready(Process::start("fleet", command, dir)?).await
 }
 

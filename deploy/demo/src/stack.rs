@@ -187,9 +187,10 @@ fn empty(dir: &Path) -> anyhow::Result<()> {
 async fn simulator(which: Simulator, dir: &Path, options: &VcsimOptions) -> anyhow::Result<Vcenter> {
     match which {
         Simulator::Vcsim => parts::vcsim(dir, options).await,
-        Simulator::Fleet => parts::fleet(dir, options, None).await,
+        Simulator::Fleet => parts::fleet(dir, options, &[]).await,
         Simulator::TroubledFleet => {
-            parts::fleet(dir, options, Some(&repository().join("tests/fleet/scenarios/demo.yml"))).await
+            let scenario = repository().join("tests/fleet/scenarios/demo.yml");
+            parts::fleet(dir, options, &["--scenario", &scenario.display().to_string()]).await
         }
     }
 }
