@@ -237,6 +237,15 @@ async fn a_reload_to_another_engine_amid_an_insert_hides_no_sample() {
         write_config(archive.dir.path(), port, "");
         let reloaded = archive.http.post(format!("{}/-/reload", archive.url)).send().await.unwrap();
         assert_eq!(reloaded.status(), StatusCode::OK);
+        // The other engine is ready for the samples before the first one answers.
+        eventually(LIMIT, "the tables of the other engine", || async {
+            let request = archive.http.post(format!("http://127.0.0.1:{port}/")).body("EXISTS lynceus.samples");
+            let answer = request.send().await?.text().await?;
+            anyhow::ensure!(answer.trim() == "1", answer);
+            Ok(())
+        })
+        .await
+        .unwrap();
         archive.clickhouse.as_ref().unwrap().signal(Signal::SIGCONT).unwrap();
     };
     let (response, ()) = tokio::join!(archive.write(&first), reload);
