@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check bench-fleet setup format clean
+.PHONY: help demo test check promqltest bench-fleet setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ check: setup-check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	target/tools/bin/cargo-deny deny check bans licenses sources
+
+## make promqltest     Prometheus' own test scripts, held and failed by file (PROMQLTEST_DIR, or ../shared/promqltest)
+promqltest:
+	cargo test --quiet --package lynceus-promql --test it -- evaluation --nocapture
 
 ## make bench-fleet    how fast and how small the fleet simulator is, with vcsim beside it
 bench-fleet: setup
