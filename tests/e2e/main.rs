@@ -6,5 +6,4 @@
 
 mod interruptions;
 mod path;
-mod scenarios;
 mod support;
