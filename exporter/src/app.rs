@@ -1,30 +1,42 @@
 //! The exporter as a daemon: a watch for each vCenter, and the routes in front of them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
 use axum::Router;
 use lynceus_service::tls::ClientTls;
 use lynceus_service::{Daemon, Host};
-use tokio::sync::watch;
+use tokio::sync;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use url::Url;
 
-use crate::collect::Collector;
+use crate::collect::Estate;
 use crate::config::{Config, VcenterConfig};
 use crate::metrics::{Metrics, PREFIX};
+use crate::publish::Published;
 use crate::routes;
-use crate::vsphere::Client;
-use crate::watch::{Published, Watch};
+use crate::store::Store;
+use crate::vsphere::{BackOff, Transport};
+use crate::watch::watch;
 
 /// The running exporter.
 pub struct App {
     host: Host,
     metrics: Metrics,
     targets: Targets,
-    external_url: Option<Url>,
+    args: Args,
+}
+
+/// What the command line says beyond what every daemon knows.
+#[derive(Debug, Clone)]
+pub struct Args {
+    /// `--web.external-url`.
+    pub external_url: Option<Url>,
+    /// `--storage.path`.
+    pub storage_path: PathBuf,
 }
 
 /// The vCenters that are watched, by name. Clones are the same targets.
@@ -33,8 +45,10 @@ pub struct Targets(Arc<RwLock<BTreeMap<String, Target>>>);
 
 struct Target {
     settings: Settings,
-    pages: Arc<watch::Sender<Published>>,
+    pages: Arc<sync::watch::Sender<Published>>,
     stop: CancellationToken,
+    /// Cancelled once it has stopped.
+    ended: CancellationToken,
 }
 
 /// All that a watch depends on: where this changes at a reload, the watch is another one.
@@ -74,13 +88,23 @@ impl Targets {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
+    /// How many shards each vCenter has; none before its first page.
+    pub fn shards(&self) -> Vec<(String, usize)> {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let shards = |target: &Target| match &*target.pages.borrow() {
+            Published::Pages(pages) => pages.len(),
+            Published::Waiting(_) => 1,
+        };
+        targets.iter().map(|(name, target)| (name.clone(), shards(target))).collect()
+    }
+
     /// Why there is no page at all yet; `None` once there is one.
     pub fn waiting(&self) -> Option<String> {
         let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut reason = String::new();
         for target in targets.values() {
             match &*target.pages.borrow() {
-                Published::Page(_) => return None,
+                Published::Pages(_) => return None,
                 Published::Waiting(why) => reason.clone_from(why),
             }
         }
@@ -94,17 +118,20 @@ impl App {
         let mut prepared = Vec::new();
         for settings in Settings::all(config) {
             let name = settings.vcenter.name.clone();
-            let client = Client::new(settings.vcenter.clone(), self.metrics.clone())
+            let collection = &settings.rest.collection;
+            let back_off = BackOff { first: collection.interval, most: collection.max_back_off };
+            let transport = Transport::new(settings.vcenter.clone(), back_off, self.metrics.clone())
                 .map_err(|error| anyhow::anyhow!(error.chain()))
                 .with_context(|| format!("failed to set up the vCenter `{name}`"))?;
-            prepared.push((name, settings, client));
+            let store = Store::new(&self.args.storage_path, &name)?;
+            prepared.push((name, settings, transport, store));
         }
         let mut targets = self.targets.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut old = std::mem::take(&mut *targets);
-        for (name, settings, client) in prepared {
+        for (name, settings, transport, store) in prepared {
             let target = match old.remove(&name) {
                 Some(target) if target.settings == settings => target,
-                before => self.watch(name.clone(), settings, client, before),
+                before => self.watch(name.clone(), settings, transport, store, before),
             };
             targets.insert(name, target);
         }
@@ -115,24 +142,38 @@ impl App {
         Ok(())
     }
 
-    fn watch(&self, vcenter: String, settings: Settings, client: Arc<Client>, before: Option<Target>) -> Target {
-        let pages = before.map_or_else(
-            || Arc::new(watch::Sender::new(Published::Waiting("the first collection is under way".to_owned()))),
-            |before| {
+    fn watch(
+        &self,
+        vcenter: String,
+        settings: Settings,
+        transport: Transport,
+        store: Store,
+        before: Option<Target>,
+    ) -> Target {
+        let waiting = || Published::Waiting("the first collection is under way".to_owned());
+        let (pages, ended_before) = match before {
+            Some(before) => {
                 before.stop.cancel();
-                before.pages
-            },
-        );
-        self.metrics.announce(&vcenter);
-        let collector = Collector {
-            vcenter: vcenter.clone(),
-            client,
-            collection: settings.rest.collection.clone(),
-            ownership: settings.rest.ownership.clone(),
-            metrics: self.metrics.clone(),
+                (before.pages, Some(before.ended))
+            }
+            None => (Arc::new(sync::watch::Sender::new(waiting())), None),
         };
-        let stop = self.host.shutdown().child_token();
-        let running = Watch::new(collector, pages.clone()).run(stop.clone());
+        self.metrics.announce(&vcenter);
+        let Config { collection, terms, .. } = settings.rest.clone();
+        let estate = Estate::new(vcenter.clone(), Arc::new(transport), collection, terms, self.metrics.clone());
+        let (stop, ended) = (self.host.shutdown().child_token(), CancellationToken::new());
+        let running = {
+            let (pages, stop, ended) = (pages.clone(), stop.clone(), ended.clone());
+            async move {
+                // The one before stores where it ends, which is where this one begins.
+                if let Some(ended_before) = ended_before {
+                    ended_before.cancelled().await;
+                }
+                store.load(&estate);
+                watch(estate, store, pages, stop).await;
+                ended.cancel();
+            }
+        };
         let (targets, metrics) = (self.targets.clone(), self.metrics.clone());
         self.host.spawn("watch", async move {
             running.await;
@@ -140,7 +181,7 @@ impl App {
                 metrics.withdraw(&vcenter);
             }
         });
-        Target { settings, pages, stop }
+        Target { settings, pages, stop, ended }
     }
 }
 
@@ -148,13 +189,12 @@ impl Daemon for App {
     const NAME: &'static str = "lynceus-exporter";
     const METRICS_PREFIX: &'static str = PREFIX;
     type Config = Config;
-    /// `--web.external-url`.
-    type Args = Option<Url>;
+    type Args = Args;
 
-    async fn start(config: Config, external_url: Option<Url>, host: &Host) -> anyhow::Result<Self> {
+    async fn start(config: Config, args: Args, host: &Host) -> anyhow::Result<Self> {
         let metrics = Metrics::default();
         host.register(|registry| metrics.register(registry));
-        let app = Self { host: host.clone(), metrics, targets: Targets::default(), external_url };
+        let app = Self { host: host.clone(), metrics, targets: Targets::default(), args };
         app.apply(config)?;
         // Ready to answer; whether a vCenter was reached is for its own page to say.
         host.set_ready();
@@ -162,7 +202,7 @@ impl Daemon for App {
     }
 
     fn router(&self) -> Router {
-        routes::router(self.targets.clone(), self.external_url.clone())
+        routes::router(self.targets.clone(), self.args.external_url.clone())
     }
 
     fn links() -> &'static [(&'static str, &'static str)] {

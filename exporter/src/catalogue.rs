@@ -3,10 +3,13 @@
 //! One table per object, all in [`METRICS`]. The pages are encoded by walking it, and `exporter/metrics.json` and the
 //! table in `docs/exporter.md` are printed from it, so that none of them can say something else.
 
+mod cluster;
 mod collector;
 mod datastore;
 mod host;
+mod network;
 mod own;
+mod pool;
 mod print;
 mod vcenter;
 mod vm;
@@ -14,7 +17,7 @@ mod vm;
 pub use print::{json, markdown};
 
 use crate::exposition::Series;
-use crate::inventory::{Datastore, Host, Vm};
+use crate::inventory::{Alarm, Cluster, Datastore, Host, Network, Pool, Status, Vm};
 use crate::state::{Health, VcenterView};
 
 /// All metrics, in the order of the pages.
@@ -22,6 +25,9 @@ pub static METRICS: &[&[Metric]] = &[
     vm::METRICS,
     host::METRICS,
     datastore::METRICS,
+    network::METRICS,
+    cluster::METRICS,
+    pool::METRICS,
     vcenter::METRICS,
     collector::METRICS,
     own::METRICS,
@@ -54,12 +60,14 @@ impl Metric {
     /// All labels of its samples, without those that Prometheus takes from the target.
     pub fn all_labels(&self) -> Vec<&'static str> {
         let identity: &[&str] = match self.source {
-            Source::Vm(..) | Source::VmCounter(_) => &["vm_id", "vm", "team"],
-            Source::Host(..) | Source::HostCounter(_) => &["host_id", "host"],
-            Source::Datastore(..) => &["datastore_id", "datastore"],
-            Source::Vcenter(..) => &[],
+            Source::Vm(..) | Source::Perf(Class::Vm, ..) => &["vm_id", "vm", "team"],
+            Source::Host(..) | Source::Perf(Class::Host, ..) => &["host_id", "host"],
+            Source::Datastore(..) | Source::Perf(Class::Datastore, ..) => &["datastore_id", "datastore"],
+            Source::Network(..) => &["network_id", "network"],
+            Source::Cluster(..) | Source::Perf(Class::Cluster, ..) => &["cluster_id", "cluster"],
+            Source::Pool(..) => &["resource_pool_id", "resource_pool"],
             Source::Collector(..) => &["collector"],
-            Source::Own(_) => &[],
+            Source::Vcenter(..) | Source::Own(_) => &[],
         };
         [identity, self.labels].concat()
     }
@@ -67,12 +75,13 @@ impl Metric {
     /// The help text of the page, which names the origin of the number.
     pub fn full_help(&self) -> String {
         match self.source {
-            Source::VmCounter(counter) | Source::HostCounter(counter) => {
-                format!("{}, newest real-time sample ({})", self.help, counter.name)
-            }
-            Source::Vm(origin, _) | Source::Host(origin, _) | Source::Datastore(origin, _) => {
-                format!("{} ({origin})", self.help)
-            }
+            Source::Perf(_, counter, shown) => format!("{}, {} ({})", self.help, shown.as_str(), counter.name),
+            Source::Vm(origin, _)
+            | Source::Host(origin, _)
+            | Source::Datastore(origin, _)
+            | Source::Network(origin, _)
+            | Source::Cluster(origin, _)
+            | Source::Pool(origin, _) => format!("{} ({origin})", self.help),
             Source::Vcenter(..) | Source::Collector(..) | Source::Own(_) => self.help.to_owned(),
         }
     }
@@ -80,10 +89,14 @@ impl Metric {
     /// What the number is read from.
     pub fn origin(&self) -> &'static str {
         match self.source {
-            Source::VmCounter(counter) | Source::HostCounter(counter) => counter.name,
-            Source::Vm(origin, _) | Source::Host(origin, _) | Source::Datastore(origin, _) | Source::Own(origin) => {
-                origin
-            }
+            Source::Perf(_, counter, _) => counter.name,
+            Source::Vm(origin, _)
+            | Source::Host(origin, _)
+            | Source::Datastore(origin, _)
+            | Source::Network(origin, _)
+            | Source::Cluster(origin, _)
+            | Source::Pool(origin, _)
+            | Source::Own(origin) => origin,
             Source::Vcenter(..) | Source::Collector(..) => "exporter",
         }
     }
@@ -131,6 +144,10 @@ pub enum Unit {
     Seconds,
     /// Joules per second.
     Watts,
+    /// Joules.
+    Joules,
+    /// Degrees.
+    Celsius,
     /// A count of what the name says.
     Count,
     /// One series for each state, 1 for the present one and 0 for the others.
@@ -151,6 +168,8 @@ impl Unit {
             Self::BytesPerSecond => "bytes_per_second",
             Self::Seconds => "seconds",
             Self::Watts => "watts",
+            Self::Joules => "joules",
+            Self::Celsius => "celsius",
             Self::Count => "count",
             Self::State => "state",
             Self::Boolean => "boolean",
@@ -164,20 +183,84 @@ impl Unit {
 pub enum Source {
     /// Each virtual machine, from the inventory.
     Vm(&'static str, fn(&Vm, &mut Series<'_>)),
-    /// Each virtual machine, from a performance counter.
-    VmCounter(Counter),
     /// Each host, from the inventory.
     Host(&'static str, fn(&Host, &mut Series<'_>)),
-    /// Each host, from a performance counter.
-    HostCounter(Counter),
     /// Each datastore, from the inventory.
     Datastore(&'static str, fn(&Datastore, &mut Series<'_>)),
+    /// Each network, from the inventory.
+    Network(&'static str, fn(&Network, &mut Series<'_>)),
+    /// Each cluster, from the inventory.
+    Cluster(&'static str, fn(&Cluster, &mut Series<'_>)),
+    /// Each resource pool, from the inventory.
+    Pool(&'static str, fn(&Pool, &mut Series<'_>)),
+    /// Each object of a class, from a performance counter.
+    Perf(Class, Counter, Shown),
     /// The vCenter as a whole.
     Vcenter(fn(&VcenterView<'_>, &mut Series<'_>)),
     /// Each part of the collection.
     Collector(fn(&Health, &mut Series<'_>)),
     /// The exporter itself.
     Own(&'static str),
+}
+
+/// Objects that performance is asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Virtual machines: real-time samples of 20 s.
+    Vm,
+    /// Hosts: real-time samples of 20 s.
+    Host,
+    /// Datastores: vCenter's roll-ups of 5 min.
+    Datastore,
+    /// Clusters: vCenter's roll-ups of 5 min.
+    Cluster,
+}
+
+impl Class {
+    /// All of them, by their number.
+    pub const ALL: [Self; 4] = [Self::Vm, Self::Host, Self::Datastore, Self::Cluster];
+
+    /// The type in vSphere.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Vm => "VirtualMachine",
+            Self::Host => "HostSystem",
+            Self::Datastore => "Datastore",
+            Self::Cluster => "ClusterComputeResource",
+        }
+    }
+
+    /// The value of the label `collector`.
+    pub fn collector(self) -> &'static str {
+        match self {
+            Self::Vm => "vm_performance",
+            Self::Host => "host_performance",
+            Self::Datastore => "datastore_performance",
+            Self::Cluster => "cluster_performance",
+        }
+    }
+
+    /// The length of its samples, in seconds.
+    pub fn sample_interval(self) -> u32 {
+        match self {
+            Self::Vm | Self::Host => 20,
+            Self::Datastore | Self::Cluster => 300,
+        }
+    }
+
+    /// The counters that the tables name, each once, in their order.
+    pub fn counters(self) -> Vec<Counter> {
+        let mut found: Vec<Counter> = Vec::new();
+        for metric in metrics() {
+            if let Source::Perf(class, counter, _) = metric.source
+                && class == self
+                && !found.contains(&counter)
+            {
+                found.push(counter);
+            }
+        }
+        found
+    }
 }
 
 /// A vSphere performance counter.
@@ -187,6 +270,37 @@ pub struct Counter {
     pub name: &'static str,
     /// The unit that vCenter has to give for it; a counter in another unit is not used.
     pub unit: CounterUnit,
+    /// Whether it is asked of each device, not of the object as a whole.
+    pub by_instance: bool,
+}
+
+/// What is shown of a counter's samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The mean of the samples since the collection before.
+    Mean,
+    /// The highest of them.
+    Peak,
+    /// The mean, of a time that all virtual CPUs share, as a part of the time of one.
+    MeanOfVcpus,
+    /// The highest of these.
+    PeakOfVcpus,
+    /// The newest sample.
+    Newest,
+    /// The sum of all samples there ever were.
+    Total,
+}
+
+impl Shown {
+    /// In words, for help texts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mean | Self::MeanOfVcpus => "mean of the samples since the collection before",
+            Self::Peak | Self::PeakOfVcpus => "highest sample since the collection before",
+            Self::Newest => "newest sample",
+            Self::Total => "sum of all samples",
+        }
+    }
 }
 
 /// Units of vSphere's counters, and what one of them is in base units.
@@ -202,12 +316,16 @@ pub enum CounterUnit {
     KiloBytesPerSecond,
     /// Milliseconds.
     Millisecond,
-    /// Milliseconds within the sample's interval, summed over the vCPUs.
-    MillisecondsOfVcpus,
     /// Seconds.
     Second,
     /// Watts.
     Watt,
+    /// Joules.
+    Joule,
+    /// What the name says, within the sample.
+    Number,
+    /// What the name says, per second.
+    NumberPerSecond,
 }
 
 impl CounterUnit {
@@ -218,44 +336,32 @@ impl CounterUnit {
             Self::MegaHertz => "megaHertz",
             Self::KiloBytes => "kiloBytes",
             Self::KiloBytesPerSecond => "kiloBytesPerSecond",
-            Self::Millisecond | Self::MillisecondsOfVcpus => "millisecond",
+            Self::Millisecond => "millisecond",
             Self::Second => "second",
             Self::Watt => "watt",
+            Self::Joule => "joule",
+            Self::Number | Self::NumberPerSecond => "number",
         }
     }
 
-    /// A sample in base units. `None` where what it has to be divided by is not known.
-    pub fn convert(self, sample: i64, interval_seconds: u32, vcpus: Option<u32>) -> Option<f64> {
-        let value = sample as f64;
-        Some(match self {
+    /// What a sample of so many seconds counts in a sum: a rate holds for all of them.
+    pub fn weight(self, interval_seconds: u32) -> u64 {
+        match self {
+            Self::KiloBytesPerSecond | Self::NumberPerSecond | Self::Watt => u64::from(interval_seconds),
+            _ => 1,
+        }
+    }
+
+    /// A value in base units.
+    pub fn base(self, value: f64) -> f64 {
+        match self {
             Self::Percent => value / 10_000.0,
             Self::MegaHertz => value * 1_000_000.0,
             Self::KiloBytes | Self::KiloBytesPerSecond => value * 1024.0,
             Self::Millisecond => value / 1000.0,
-            Self::MillisecondsOfVcpus => {
-                let vcpus = vcpus.filter(|vcpus| *vcpus > 0)?;
-                if interval_seconds == 0 {
-                    return None;
-                }
-                value / (f64::from(interval_seconds) * 1000.0 * f64::from(vcpus))
-            }
-            Self::Second | Self::Watt => value,
-        })
+            Self::Second | Self::Watt | Self::Joule | Self::Number | Self::NumberPerSecond => value,
+        }
     }
-}
-
-/// The counters that the tables name for virtual machines, in their order.
-pub fn vm_counters() -> Vec<Counter> {
-    metrics()
-        .filter_map(|metric| if let Source::VmCounter(counter) = metric.source { Some(counter) } else { None })
-        .collect()
-}
-
-/// The counters that the tables name for hosts, in their order.
-pub fn host_counters() -> Vec<Counter> {
-    metrics()
-        .filter_map(|metric| if let Source::HostCounter(counter) = metric.source { Some(counter) } else { None })
-        .collect()
 }
 
 const fn gauge(name: &'static str, unit: Unit, source: Source, help: &'static str) -> Metric {
@@ -272,9 +378,67 @@ const fn labelled(
     Metric { name, kind: Kind::Gauge, unit, labels, source, help }
 }
 
-const fn counter(name: &'static str, unit: CounterUnit) -> Counter {
-    Counter { name, unit }
+/// A gauge that is read from a counter of the object as a whole.
+const fn sampled(
+    name: &'static str,
+    unit: Unit,
+    class: Class,
+    counter: Counter,
+    shown: Shown,
+    help: &'static str,
+) -> Metric {
+    gauge(name, unit, Source::Perf(class, counter, shown), help)
 }
+
+/// A counter that sums up the samples of one of vSphere's.
+const fn summed(name: &'static str, unit: Unit, class: Class, counter: Counter, help: &'static str) -> Metric {
+    let source = Source::Perf(class, counter, Shown::Total);
+    Metric { name, kind: Kind::Counter, unit, labels: &[], source, help }
+}
+
+/// The same for each device: its name is the label.
+const fn of_devices(metric: Metric, label: &'static [&'static str]) -> Metric {
+    Metric { labels: label, ..metric }
+}
+
+const fn counter(name: &'static str, unit: CounterUnit) -> Counter {
+    Counter { name, unit, by_instance: false }
+}
+
+const fn device_counter(name: &'static str, unit: CounterUnit) -> Counter {
+    Counter { name, unit, by_instance: true }
+}
+
+/// A yes or no, where it is known.
+fn boolean(value: Option<bool>) -> Option<f64> {
+    value.map(|value| f64::from(u8::from(value)))
+}
+
+/// A whole number, where it is known.
+fn number(value: Option<u64>) -> Option<f64> {
+    value.map(|value| value as f64)
+}
+
+/// A moment as Unix time, where it is known.
+fn moment(milliseconds: Option<i64>) -> Option<f64> {
+    milliseconds.map(|milliseconds| milliseconds as f64 / 1000.0)
+}
+
+/// Alarms by name: 1 for yellow, 2 for red.
+fn alarm_severity(alarms: &[Alarm], out: &mut Series<'_>) {
+    for alarm in alarms {
+        out.labelled(&[("alarm", &alarm.name)], if alarm.status == Status::Red { 2.0 } else { 1.0 });
+    }
+}
+
+fn alarm_acknowledged(alarms: &[Alarm], out: &mut Series<'_>) {
+    for alarm in alarms {
+        out.labelled(&[("alarm", &alarm.name)], f64::from(u8::from(alarm.acknowledged)));
+    }
+}
+
+const ALARM_SEVERITY: &str = "Triggered alarms of vCenter: 1 for a warning (yellow), 2 for an alert (red)";
+const ALARM_ACKNOWLEDGED: &str = "Whether somebody has acknowledged the triggered alarm";
 
 #[cfg(test)]
 mod tests {
@@ -289,9 +453,14 @@ mod tests {
             assert!(seen.insert(metric.name), "{} is in the table twice", metric.name);
             assert!(!metric.help.ends_with('.'), "{}: a help text has no full stop", metric.name);
             let suffix = match metric.unit {
-                Unit::Ratio | Unit::Hertz | Unit::Bytes | Unit::BytesPerSecond | Unit::Seconds | Unit::Watts => {
-                    format!("_{}", metric.unit.as_str())
-                }
+                Unit::Ratio
+                | Unit::Hertz
+                | Unit::Bytes
+                | Unit::BytesPerSecond
+                | Unit::Seconds
+                | Unit::Watts
+                | Unit::Joules
+                | Unit::Celsius => format!("_{}", metric.unit.as_str()),
                 Unit::Info => "_info".to_owned(),
                 Unit::State => "_state".to_owned(),
                 Unit::Count | Unit::Boolean => String::new(),
@@ -304,21 +473,22 @@ mod tests {
 
     #[test]
     fn samples_come_out_in_base_units() {
-        let check = |unit: CounterUnit, sample, expected| assert_eq!(unit.convert(sample, 20, Some(4)), Some(expected));
-        check(CounterUnit::Percent, 454, 0.0454);
-        check(CounterUnit::MegaHertz, 230, 230e6);
-        check(CounterUnit::KiloBytes, 3, 3072.0);
-        check(CounterUnit::KiloBytesPerSecond, 1, 1024.0);
-        check(CounterUnit::Millisecond, 7, 0.007);
-        check(CounterUnit::MillisecondsOfVcpus, 8000, 0.1);
-        check(CounterUnit::Second, 9, 9.0);
-        check(CounterUnit::Watt, 250, 250.0);
+        let check = |unit: CounterUnit, sample, expected| assert_eq!(unit.base(sample), expected);
+        check(CounterUnit::Percent, 454.0, 0.0454);
+        check(CounterUnit::MegaHertz, 230.0, 230e6);
+        check(CounterUnit::KiloBytes, 3.0, 3072.0);
+        check(CounterUnit::KiloBytesPerSecond, 1.0, 1024.0);
+        check(CounterUnit::Millisecond, 7.0, 0.007);
+        check(CounterUnit::Second, 9.0, 9.0);
+        check(CounterUnit::Watt, 250.0, 250.0);
     }
 
     #[test]
-    fn a_time_shared_by_vcpus_needs_their_number() {
-        assert_eq!(CounterUnit::MillisecondsOfVcpus.convert(10, 20, None), None);
-        assert_eq!(CounterUnit::MillisecondsOfVcpus.convert(10, 20, Some(0)), None);
-        assert_eq!(CounterUnit::MillisecondsOfVcpus.convert(10, 0, Some(1)), None);
+    fn a_counter_that_is_shown_in_two_ways_is_asked_for_once() {
+        for class in Class::ALL {
+            let counters = class.counters();
+            let names: HashSet<_> = counters.iter().map(|counter| (counter.name, counter.by_instance)).collect();
+            assert_eq!(names.len(), counters.len(), "{class:?}: a counter stands in the tables with two units");
+        }
     }
 }

@@ -1,156 +1,134 @@
-//! One collection of one vCenter: the inventory, then performance in batches. What fails costs no more than itself.
+//! The collection of one vCenter: loops that each keep one part of what is known true.
+//!
+//! [`follow`] keeps the mirror of the inventory, [`details`] adds what is read now and then, [`performance`] keeps the
+//! books of samples, and [`publish`](crate::publish) makes pages of it. They meet in an [`Estate`] and nowhere else.
 
-use std::future::Future;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+pub mod details;
+pub mod follow;
+pub mod performance;
+pub mod plan;
+pub mod pressure;
+pub mod tolerant;
 
-use futures_util::{StreamExt, stream};
-use tracing::debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
 
-use crate::catalogue::{Counter, host_counters, vm_counters};
+use tokio::sync::{Notify, watch};
+use tracing::{info, warn};
+
 use crate::config::Collection;
-use crate::inventory::{self, HostConnection, Inventory, VmPower};
+use crate::inventory::{Mirror, Terms, build};
 use crate::metrics::Metrics;
-use crate::ownership::Ownership;
-use crate::state::{Findings, Part, Reading};
-use crate::vsphere::{Client, EntityPerformance, Error, FaultKind, Method, PerfRequest, methods};
+use crate::state::{Health, State};
+use crate::vsphere::Transport;
 
-/// How many objects that vanish between inventory and query are taken out of one batch before it is given up.
-const MAX_VANISHED: usize = 20;
-
-/// What a collection needs to know.
+/// One vCenter, as far as it is known, and what its loops share.
 #[derive(Debug)]
-pub struct Collector {
+pub struct Estate {
     /// The vCenter's name.
-    pub vcenter: String,
-    /// The vCenter.
-    pub client: Arc<Client>,
+    pub name: String,
+    /// The way to it.
+    pub transport: Arc<Transport>,
     /// How to ask.
     pub collection: Collection,
-    /// Whose VM is whose.
-    pub ownership: Ownership,
+    /// Whose VM is whose, and which labels VMs get.
+    pub terms: Terms,
     /// Where to count.
     pub metrics: Metrics,
+    /// Something new is in the mirror.
+    pub mirror_changed: Notify,
+    /// Something new is in the state.
+    pub state_changed: Notify,
+    /// Samples are in the books that are not stored yet.
+    pub samples_came: Notify,
+    mirror: Mutex<Mirror>,
+    state: Mutex<State>,
+    /// Whether the inventory is being followed: while it is not, nobody else asks the vCenter anything.
+    followed: watch::Sender<bool>,
 }
 
-impl Collector {
-    /// Collects everything. `previous` is what performance is asked for when the inventory fails.
-    pub async fn collect(&self, previous: Option<Arc<Inventory>>) -> Findings {
-        let (found, duration) = timed(self.inventory()).await;
-        let inventory = match found {
-            Ok(inventory) => Part { found: Some(Arc::new(inventory)), error: None, duration },
-            Err(error) => {
-                let reason = error.chain();
-                // Without a way in, or without a session, the rest would only wait, or try a wrong password again.
-                let reading =
-                    matches!(error.method, Method::RetrievePropertiesEx | Method::ContinueRetrievePropertiesEx);
-                if error.is_unreachable() || !reading || previous.is_none() {
-                    let failed = |duration| Part { found: None, error: Some(reason.clone()), duration };
-                    let (vm_performance, host_performance) = (failed(Duration::ZERO), failed(Duration::ZERO));
-                    return Findings {
-                        inventory: Part { found: None, error: Some(reason), duration },
-                        vm_performance,
-                        host_performance,
-                    };
-                }
-                Part { found: None, error: Some(reason), duration }
-            }
-        };
-        let basis = inventory.found.clone().or(previous).unwrap_or_default();
-        let running = basis.vms.iter().filter(|vm| vm.power == Some(VmPower::On) && vm.connected);
-        let vms: Vec<_> = running.map(|vm| vm.moref.clone()).collect();
-        let connected = basis.hosts.iter().filter(|host| host.connection == Some(HostConnection::Connected));
-        let hosts: Vec<_> = connected.map(|host| host.moref.clone()).collect();
-        let vm_performance = self.performance("VirtualMachine", &vm_counters(), vms).await;
-        let host_performance = self.performance("HostSystem", &host_counters(), hosts).await;
-        Findings { inventory, vm_performance, host_performance }
+impl Estate {
+    /// Nothing known yet.
+    pub fn new(
+        name: String,
+        transport: Arc<Transport>,
+        collection: Collection,
+        terms: Terms,
+        metrics: Metrics,
+    ) -> Arc<Self> {
+        let state = Mutex::new(State::new(collection.interval));
+        Arc::new(Self {
+            name,
+            transport,
+            collection,
+            terms,
+            metrics,
+            mirror_changed: Notify::new(),
+            state_changed: Notify::new(),
+            samples_came: Notify::new(),
+            mirror: Mutex::default(),
+            state,
+            followed: watch::Sender::new(false),
+        })
     }
 
-    async fn inventory(&self) -> Result<Inventory, Error> {
-        let objects = self.client.within_session(|session| async move {
-            let mut objects = Vec::new();
-            let transport = self.client.transport();
-            methods::retrieve_properties(transport, &session, inventory::PROPERTIES, |object| objects.push(object))
-                .await?;
-            self.metrics.unavailable_counters(&self.vcenter, unavailable(&session.counters));
-            Ok(objects)
-        });
-        Ok(inventory::build(objects.await?, &self.ownership))
+    /// The mirror. Whoever changes it tells `mirror_changed`.
+    pub fn mirror(&self) -> MutexGuard<'_, Mirror> {
+        self.mirror.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn performance(&self, kind: &'static str, counters: &[Counter], ids: Vec<String>) -> Part<Vec<Reading>> {
-        let start = Instant::now();
-        let batches: Vec<_> = ids.chunks(self.collection.batch_size).map(<[String]>::to_vec).collect();
-        let total = batches.len();
-        let answers: Vec<_> = stream::iter(batches)
-            .map(|batch| self.batch(kind, counters, batch))
-            .buffer_unordered(self.collection.batches_in_flight)
-            .collect()
-            .await;
-        let (mut found, mut failed, mut first_error) = (Vec::new(), 0, None);
-        for answer in answers {
-            match answer {
-                Ok(readings) => found.extend(readings),
-                Err(error) => {
-                    failed += 1;
-                    first_error.get_or_insert(error);
-                }
-            }
+    /// The state. Whoever changes it tells `state_changed`.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes an inventory of what is in the mirror.
+    pub fn build_inventory(&self) {
+        let inventory = build(&self.mirror(), &self.terms);
+        self.state().replace_inventory(Arc::new(inventory));
+    }
+
+    /// Says whether the inventory is being followed.
+    pub fn set_followed(&self, followed: bool) {
+        self.followed.send_replace(followed);
+        let now = Instant::now();
+        if followed {
+            self.state().kept(now);
+        } else {
+            self.state().unkept(now);
         }
-        let error =
-            first_error.map(|error| format!("{failed} of {total} batches failed, the first: {}", error.chain()));
-        Part { found: Some(found), error, duration: start.elapsed() }
     }
 
-    /// One query. An object that has vanished since the inventory would fail all the others of its batch.
-    async fn batch(&self, kind: &str, counters: &[Counter], mut ids: Vec<String>) -> Result<Vec<Reading>, Error> {
-        for _ in 0..MAX_VANISHED {
-            let error = match self.query(kind, counters, &ids).await {
-                Ok(readings) => return Ok(readings),
-                Err(error) => error,
-            };
-            let gone = error.fault().filter(|fault| fault.kind == FaultKind::ManagedObjectNotFound);
-            let gone = gone.and_then(|fault| fault.object.as_ref());
-            let Some(place) = gone.and_then(|object| ids.iter().position(|id| *id == object.id)) else {
-                return Err(error);
-            };
-            debug!(vcenter = self.vcenter, object = ids[place], "vanished since the inventory");
-            ids.swap_remove(place);
+    /// Returns once the inventory is being followed.
+    pub async fn until_followed(&self) {
+        // The sender lives as long as this.
+        let _followed = self.followed.subscribe().wait_for(|followed| *followed).await.is_ok();
+    }
+
+    /// Notes how a part of the collection went, and says it in the log when that is news.
+    pub fn note(&self, health: Health) {
+        let (vcenter, collector) = (&self.name, health.collector);
+        let mut state = self.state();
+        let before = state.health().iter().find(|other| other.collector == collector);
+        match (&health.error, before.map(|before| &before.error)) {
+            (Some(error), Some(Some(last))) if error == last => {}
+            (Some(error), _) => warn!(vcenter, collector, error, "collection failed"),
+            (None, Some(None)) => {}
+            (None, _) => info!(vcenter, collector, "collection succeeds"),
         }
-        self.query(kind, counters, &ids).await
-    }
-
-    async fn query(&self, kind: &str, counters: &[Counter], ids: &[String]) -> Result<Vec<Reading>, Error> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.client
-            .within_session(|session| async move {
-                let request = PerfRequest::new(&session.content.perf_manager, kind, counters, &session.counters);
-                if request.is_empty() {
-                    return Ok(Vec::new());
-                }
-                let body = request.body(ids);
-                let entities = methods::query_perf(self.client.transport(), &session, &body).await?;
-                self.metrics.unpaired_series(&self.vcenter, entities.iter().map(|entity| entity.unpaired).sum());
-                Ok(readings(&request, entities))
-            })
-            .await
+        self.metrics.collection(vcenter, health.error.is_none());
+        state.note(health, unix_time());
+        drop(state);
+        self.state_changed.notify_one();
     }
 }
 
-/// Samples with the places of their counters in place of ids, which mean something within one vCenter only.
-pub fn readings(request: &PerfRequest, entities: Vec<EntityPerformance>) -> Vec<Reading> {
-    let place = |(id, sample)| request.place(id).map(|place| (place, sample));
-    entities.into_iter().map(|entity| (entity.id, entity.samples.into_iter().filter_map(place).collect())).collect()
+fn unix_time() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-fn unavailable(counters: &crate::vsphere::CounterIds) -> usize {
-    let missing = |wanted: Vec<Counter>| wanted.len() - counters.resolve(&wanted).len();
-    missing(vm_counters()) + missing(host_counters())
-}
-
-async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
-    let start = Instant::now();
-    (work.await, start.elapsed())
+/// This machine's clock, in Unix milliseconds.
+pub(crate) fn unix_millis() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
 //! What the user writes in `exporter.yml`, and what the exporter makes of it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use lynceus_service::tls::{ClientTls, RawClientTls};
@@ -8,7 +8,8 @@ use lynceus_service::{Problems, SecretSource, format_duration};
 use serde::Deserialize;
 use url::Url;
 
-use crate::ownership::Ownership;
+use crate::inventory::Terms;
+use crate::ownership::{Condition, Ownership, Rule, Subject, placeholder};
 
 /// As long as REQUIREMENTS gives a vCenter to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,7 +26,13 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// vCenter's default lock-out is five wrong passwords in three minutes; doubling from 30 s stays below it.
 const MAX_BACK_OFF: Duration = Duration::from_secs(300);
 const BATCH_SIZE: usize = 300;
+const MAX_BATCH_SIZE: usize = 1000;
 const BATCHES_IN_FLIGHT: usize = 5;
+/// vCenter makes its roll-ups of five minutes that often.
+const HISTORY_INTERVAL: Duration = Duration::from_secs(300);
+/// Sensors, file systems and the like: large, and never urgent.
+const DETAILS_INTERVAL: Duration = Duration::from_secs(300);
+const TAGS_INTERVAL: Duration = Duration::from_secs(300);
 
 /// The whole config.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +41,8 @@ pub struct Config {
     pub vcenters: Vec<VcenterConfig>,
     /// How to collect.
     pub collection: Collection,
-    /// Whose VM is whose.
-    pub ownership: Ownership,
+    /// Whose VM is whose, and which labels VMs get.
+    pub terms: Terms,
 }
 
 /// One vCenter.
@@ -68,13 +75,23 @@ pub struct VcenterConfig {
 /// How all vCenters are collected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Collection {
-    /// From the start of one collection to the start of the next.
+    /// From the start of one collection of VMs to the start of the next.
     pub interval: Duration,
-    /// The longest wait after failed collections.
+    /// The same for hosts.
+    pub host_interval: Duration,
+    /// The same for the roll-ups of datastores and clusters.
+    pub history_interval: Duration,
+    /// The same for what is large and changes all the time.
+    pub details_interval: Duration,
+    /// The same for tags.
+    pub tags_interval: Duration,
+    /// The longest wait after refused sign-ins.
     pub max_back_off: Duration,
-    /// Objects in one performance query.
+    /// Objects in one performance query, to begin with.
     pub batch_size: usize,
-    /// Performance queries at the same time, for each vCenter.
+    /// Objects in one performance query at most.
+    pub max_batch_size: usize,
+    /// Performance queries at the same time, for each vCenter and type of object.
     pub batches_in_flight: usize,
 }
 
@@ -87,6 +104,8 @@ pub struct RawConfig {
     collection: RawCollection,
     #[serde(default)]
     ownership: Vec<RawRule>,
+    #[serde(default)]
+    info_labels: RawLabels,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,16 +130,35 @@ struct RawVcenter {
 #[serde(deny_unknown_fields, default)]
 struct RawCollection {
     interval: Option<String>,
+    host_interval: Option<String>,
+    history_interval: Option<String>,
+    details_interval: Option<String>,
+    tags_interval: Option<String>,
     max_back_off: Option<String>,
     batch_size: Option<usize>,
+    max_batch_size: Option<usize>,
     batches_in_flight: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
-    team: String,
-    vm_name: String,
+    team: Option<String>,
+    tier: Option<String>,
+    vm_name: Option<String>,
+    folder: Option<String>,
+    resource_pool: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLabels {
+    tags: Vec<String>,
+    attributes: Vec<String>,
 }
 
 impl lynceus_service::Config for Config {
@@ -139,10 +177,13 @@ impl lynceus_service::Config for Config {
         let vcenters: Vec<_> = raw.vcenters.into_iter().enumerate().map(|(i, raw)| vcenter(raw, i, problems)).collect();
         let collection = collection(raw.collection, problems);
         let ownership = ownership(raw.ownership, problems);
+        let RawLabels { tags, attributes } = raw.info_labels;
+        info_labels("tags", "tag", &tags, problems);
+        info_labels("attributes", "attribute", &attributes, problems);
         Some(Self {
             vcenters: vcenters.into_iter().collect::<Option<_>>()?,
             collection: collection?,
-            ownership: ownership?,
+            terms: Terms { ownership, tags, attributes },
         })
     }
 }
@@ -163,7 +204,7 @@ fn vcenter(raw: RawVcenter, i: usize, problems: &mut Problems) -> Option<Vcenter
     let connect_timeout = duration(raw.connect_timeout, key("connect_timeout"), CONNECT_TIMEOUT, problems);
     let request_timeout = duration(raw.request_timeout, key("request_timeout"), REQUEST_TIMEOUT, problems);
     let retry_back_off = duration(raw.retry_back_off, key("retry_back_off"), RETRY_BACK_OFF, problems);
-    let max_connections = within(raw.max_connections, key("max_connections"), MAX_CONNECTIONS, 1, 1000, problems);
+    let max_connections = within(raw.max_connections, key("max_connections"), MAX_CONNECTIONS, 2, 1000, problems);
     let max_retries = raw.max_retries.unwrap_or(MAX_RETRIES);
     if max_retries > 10 {
         problems.push(key("max_retries"), "0 to 10", max_retries);
@@ -211,33 +252,89 @@ fn collection(raw: RawCollection, problems: &mut Problems) -> Option<Collection>
         let expected = format!("at least `collection.interval` ({})", format_duration(interval));
         problems.push(key("max_back_off"), expected, format_duration(back_off));
     }
-    // vCenter refuses requests of more than 500,000 XML elements; 5,000 objects are well below.
+    let host_interval = duration(raw.host_interval, key("host_interval"), interval.unwrap_or(INTERVAL), problems);
+    let history_interval = duration(raw.history_interval, key("history_interval"), HISTORY_INTERVAL, problems);
+    let details_interval = duration(raw.details_interval, key("details_interval"), DETAILS_INTERVAL, problems);
+    let tags_interval = duration(raw.tags_interval, key("tags_interval"), TAGS_INTERVAL, problems);
     let batch_size = within(raw.batch_size, key("batch_size"), BATCH_SIZE, 1, 5000, problems);
+    let default_most = MAX_BATCH_SIZE.max(batch_size.unwrap_or_default());
+    let max_batch_size = within(raw.max_batch_size, key("max_batch_size"), default_most, 1, 5000, problems);
+    if let Some((size, most)) = batch_size.zip(max_batch_size)
+        && most < size
+    {
+        problems.push(key("max_batch_size"), format!("at least `collection.batch_size` ({size})"), most);
+    }
     let batches_in_flight =
         within(raw.batches_in_flight, key("batches_in_flight"), BATCHES_IN_FLIGHT, 1, 100, problems);
     Some(Collection {
         interval: interval?,
+        host_interval: host_interval?,
+        history_interval: history_interval?,
+        details_interval: details_interval?,
+        tags_interval: tags_interval?,
         max_back_off: max_back_off?,
         batch_size: batch_size?,
+        max_batch_size: max_batch_size?,
         batches_in_flight: batches_in_flight?,
     })
 }
 
-fn ownership(rules: Vec<RawRule>, problems: &mut Problems) -> Option<Ownership> {
-    let mut ownership = Ownership::default();
-    for (i, rule) in rules.into_iter().enumerate() {
-        if rule.team.is_empty() {
-            problems.push(format!("ownership[{i}].team"), "the name of a team", "nothing");
-        }
-        if let Err(error) = ownership.push(rule.team, &rule.vm_name) {
-            // The last line of a regex error is the reason, those above it draw the place.
-            let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            let found = format!("`{}` ({reason})", rule.vm_name);
-            problems.push(format!("ownership[{i}].vm_name"), "a regular expression", found);
+fn ownership(raw: Vec<RawRule>, problems: &mut Problems) -> Ownership {
+    Ownership::new(raw.into_iter().enumerate().map(|(i, raw)| rule(raw, i, problems)).collect())
+}
+
+fn rule(raw: RawRule, i: usize, problems: &mut Problems) -> Rule {
+    let key = |name: &str| format!("ownership[{i}].{name}");
+    for (name, value) in [("team", &raw.team), ("tier", &raw.tier)] {
+        if value.as_ref().is_some_and(String::is_empty) {
+            problems.push(key(name), format!("the name of a {name}"), "nothing");
         }
     }
-    Some(ownership)
+    if raw.team.is_none() && raw.tier.is_none() {
+        problems.push(format!("ownership[{i}]"), "a `team`, a `tier` or both", "neither");
+    }
+    let mut conditions = Vec::new();
+    let simple = [
+        ("vm_name", raw.vm_name, Subject::Name),
+        ("folder", raw.folder, Subject::Folder),
+        ("resource_pool", raw.resource_pool, Subject::ResourcePool),
+    ];
+    let simple = simple.into_iter().filter_map(|(name, pattern, of)| Some((key(name), pattern?, of)));
+    let tags = raw.tags.into_iter().map(|(c, pattern)| (key(&format!("tags.{c}")), pattern, Subject::Tag(c)));
+    let attributes = raw.attributes.into_iter();
+    let attributes = attributes.map(|(a, pattern)| (key(&format!("attributes.{a}")), pattern, Subject::Attribute(a)));
+    for (key, pattern, subject) in simple.chain(tags).chain(attributes) {
+        match Condition::new(subject, &pattern) {
+            Ok(condition) => conditions.push(condition),
+            Err(error) => {
+                // The last line of a regex error is the reason, those above it draw the place.
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                problems.push(key, "a regular expression", format!("`{pattern}` ({reason})"));
+            }
+        }
+    }
+    let mut rest = raw.team.as_deref().unwrap_or_default();
+    while let Some((_, name, after)) = placeholder(rest) {
+        if !conditions.iter().any(|condition| condition.groups().any(|group| group == name)) {
+            let expected = format!("a pattern of this rule with the group `(?<{name}>...)`");
+            problems.push(key("team"), expected, "none");
+        }
+        rest = after;
+    }
+    Rule { team: raw.team, tier: raw.tier, conditions }
+}
+
+/// Two names that become the same label would make two labels of one name, which Prometheus refuses.
+fn info_labels(key: &str, kind: &str, names: &[String], problems: &mut Problems) {
+    let mut seen = HashSet::new();
+    for (i, name) in names.iter().enumerate() {
+        let label = crate::inventory::label_name(name);
+        if name.is_empty() || !seen.insert(label.clone()) {
+            let expected = "a name that makes a label of its own";
+            problems.push(format!("info_labels.{key}[{i}]"), expected, format!("`{name}`, label `{kind}_{label}`"));
+        }
+    }
 }
 
 fn duration(value: Option<String>, key: String, default: Duration, problems: &mut Problems) -> Option<Duration> {

@@ -101,10 +101,16 @@ impl Series<'_> {
 
     /// A state set, or nothing where the state is not known.
     pub fn states<S: State>(&mut self, present: Option<S>) {
-        let Some(present) = present else { return };
+        if let Some(present) = present {
+            self.labelled_states(&[], present);
+        }
+    }
+
+    /// A state set with more labels.
+    pub fn labelled_states<S: State>(&mut self, more: &[(&str, &str)], present: S) {
         for state in S::ALL {
             let value = if *state == present { 1.0 } else { 0.0 };
-            self.labelled(&[("state", state.as_str())], value);
+            self.labelled(&[more, &[("state", state.as_str())]].concat(), value);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Prometheus exporter for VMware vCenter: virtual machines, hosts and datastores.
 //!
-//! Data flow, one way: [`watch`] runs a loop for each vCenter; in it [`collect`] asks [`vsphere`] for the inventory and
-//! for performance samples; [`state`] keeps the newest of each and when it was news; [`page`] walks the [`catalogue`]
-//! and writes what is fresh as text; [`routes`] serves that text. A scrape reads memory and never waits for a vCenter.
+//! Data flow, one way: [`watch`] runs the loops of [`collect`] for each vCenter; they ask [`vsphere`] and keep a mirror of
+//! the [`inventory`] and the [`ledger`] of samples true; [`publish`] has [`page`] walk the [`catalogue`] and write what is
+//! fresh as text; [`routes`] serves that text. A scrape reads memory and never waits for a vCenter.
 //!
 //! It never changes anything on a vCenter, never sends a credential to an address that is not in its config, and
 //! never shows a number that it had to guess: what is not known is absent.
@@ -13,11 +13,14 @@ pub mod collect;
 pub mod config;
 pub mod exposition;
 pub mod inventory;
+pub mod ledger;
 pub mod metrics;
 pub mod ownership;
 pub mod page;
+pub mod publish;
 pub mod routes;
 pub mod state;
+pub mod store;
 pub mod vsphere;
 pub mod watch;
 

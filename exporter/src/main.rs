@@ -1,9 +1,11 @@
 //! Command line of `lynceus-exporter`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use lynceus_exporter::App;
+use lynceus_exporter::app::Args;
 use lynceus_service::{Defaults, Flags, parse, run};
 use url::Url;
 
@@ -17,6 +19,10 @@ struct Cli {
     /// Address under which Prometheus reaches this exporter, where it is not the one that it asked for targets
     #[arg(long = "web.external-url", value_name = "URL")]
     external_url: Option<Url>,
+
+    /// Folder for what has to go on after a restart: counters, and how far samples were read
+    #[arg(long = "storage.path", value_name = "FOLDER", default_value = "data")]
+    storage_path: PathBuf,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -31,5 +37,5 @@ const EXAMPLES: &str = "Examples:
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = parse(Defaults { config_file: "exporter.yml", listen_address: "127.0.0.1:19272" });
-    run::<App>(cli.flags, cli.external_url).await
+    run::<App>(cli.flags, Args { external_url: cli.external_url, storage_path: cli.storage_path }).await
 }

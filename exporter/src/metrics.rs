@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use crate::catalogue;
+use crate::catalogue::{self, Class};
 use crate::vsphere::{FailureReason, Method};
 
 /// What all names begin with.
@@ -22,6 +22,12 @@ const BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 6
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByVcenter {
     vcenter: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCollector {
+    vcenter: String,
+    collector: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,7 +57,9 @@ struct Families {
     request_duration: Family<ByMethod, Histogram>,
     response_bytes: Family<ByVcenter, Counter>,
     unpaired_series: Family<ByVcenter, Counter>,
-    unavailable_counters: Family<ByVcenter, Gauge>,
+    unavailable_counters: Family<ByCollector, Gauge>,
+    unavailable_properties: Family<ByVcenter, Counter>,
+    stores_failed: Family<ByVcenter, Counter>,
     page_size: Family<ByVcenter, Gauge>,
     page_series: Family<ByVcenter, Gauge>,
 }
@@ -68,6 +76,8 @@ impl Default for Metrics {
             response_bytes: Family::default(),
             unpaired_series: Family::default(),
             unavailable_counters: Family::default(),
+            unavailable_properties: Family::default(),
+            stores_failed: Family::default(),
             page_size: Family::default(),
             page_series: Family::default(),
         }))
@@ -87,6 +97,8 @@ impl Metrics {
         register(registry, "vsphere_response_bytes_total", families.response_bytes.clone());
         register(registry, "unpaired_series_total", families.unpaired_series.clone());
         register(registry, "unavailable_counters", families.unavailable_counters.clone());
+        register(registry, "unavailable_properties_total", families.unavailable_properties.clone());
+        register(registry, "stores_failed_total", families.stores_failed.clone());
         register(registry, "page_size_bytes", families.page_size.clone());
         register(registry, "page_series", families.page_series.clone());
     }
@@ -100,10 +112,12 @@ impl Metrics {
             &self.0.sign_ins,
             &self.0.response_bytes,
             &self.0.unpaired_series,
+            &self.0.unavailable_properties,
+            &self.0.stores_failed,
         ] {
             drop(family.get_or_create(&by_vcenter));
         }
-        for method in Method::ALL.map(Method::as_str) {
+        for method in Method::ALL.iter().copied().map(Method::as_str) {
             drop(self.0.requests.get_or_create(&ByMethod { vcenter: vcenter.to_owned(), method }));
             for reason in FailureReason::ALL.map(FailureReason::as_str) {
                 let labels = ByReason { vcenter: vcenter.to_owned(), method, reason };
@@ -122,13 +136,18 @@ impl Metrics {
             &families.sign_ins,
             &families.response_bytes,
             &families.unpaired_series,
+            &families.unavailable_properties,
+            &families.stores_failed,
         ] {
             family.remove(&by_vcenter);
         }
-        for family in [&families.unavailable_counters, &families.page_size, &families.page_series] {
+        for family in [&families.page_size, &families.page_series] {
             family.remove(&by_vcenter);
         }
-        for method in Method::ALL.map(Method::as_str) {
+        for class in Class::ALL {
+            families.unavailable_counters.remove(&by_collector(vcenter, class));
+        }
+        for method in Method::ALL.iter().copied().map(Method::as_str) {
             let by_method = ByMethod { vcenter: vcenter.to_owned(), method };
             families.requests.remove(&by_method);
             families.request_duration.remove(&by_method);
@@ -168,8 +187,16 @@ impl Metrics {
         self.0.unpaired_series.get_or_create(&by(vcenter)).inc_by(series as u64);
     }
 
-    pub(crate) fn unavailable_counters(&self, vcenter: &str, counters: usize) {
-        self.0.unavailable_counters.get_or_create(&by(vcenter)).set(to_i64(counters));
+    pub(crate) fn unavailable_counters(&self, vcenter: &str, class: Class, counters: usize) {
+        self.0.unavailable_counters.get_or_create(&by_collector(vcenter, class)).set(to_i64(counters));
+    }
+
+    pub(crate) fn unavailable_property(&self, vcenter: &str) {
+        self.0.unavailable_properties.get_or_create(&by(vcenter)).inc();
+    }
+
+    pub(crate) fn store_failed(&self, vcenter: &str) {
+        self.0.stores_failed.get_or_create(&by(vcenter)).inc();
     }
 
     pub(crate) fn page(&self, vcenter: &str, bytes: usize, series: usize) {
@@ -187,6 +214,10 @@ fn register(registry: &mut Registry, name: &str, metric: impl Metric) {
 
 fn by(vcenter: &str) -> ByVcenter {
     ByVcenter { vcenter: vcenter.to_owned() }
+}
+
+fn by_collector(vcenter: &str, class: Class) -> ByCollector {
+    ByCollector { vcenter: vcenter.to_owned(), collector: class.collector() }
 }
 
 fn to_i64(count: usize) -> i64 {

@@ -1,86 +1,197 @@
-//! The page of one vCenter: what is known of it, in the order of the catalogue.
+//! The pages of one vCenter: what is known of it, in the order of the catalogue, cut into shards.
 
+use std::hash::Hasher;
 use std::time::Instant;
 
-use crate::catalogue::{Counter, METRICS, Metric, Source, host_counters, vm_counters};
-use crate::exposition::{Page, Samples, labels};
-use crate::inventory::Inventory;
-use crate::state::{State, VcenterView};
+use xxhash_rust::xxh3::Xxh3Default;
 
-/// Writes the page as it is right at this moment, and counts its series.
-pub fn render(state: &State, now: Instant) -> (String, usize) {
+use crate::catalogue::{Class, METRICS, Metric, Shown, Source};
+use crate::exposition::{Page, Samples, Series, labels};
+use crate::inventory::Inventory;
+use crate::ledger::{Book, Cell, Ledger};
+use crate::state::{State, is_measured};
+
+/// Series on a page at most: Prometheus reads a page within its scrape timeout, and holds all of it.
+pub const MAX_SERIES: usize = 50_000;
+
+/// Shards at most. What does not fit then makes them larger.
+pub const MAX_SHARDS: usize = 100;
+
+/// Writes one of `shards` pages as it is right at this moment, and counts its series. A VM is on one of them; all that
+/// is not a VM is on the first.
+pub fn render(state: &State, now: Instant, shard: usize, shards: usize) -> (String, usize) {
     let mut page = Page::default();
-    let known = state.inventory(now).map(|inventory| Known::new(inventory));
+    let known = state.inventory(now).map(|inventory| Known::new(state, inventory, now, shard, shards));
     for metric in METRICS.iter().copied().flatten() {
         match (&metric.source, &known) {
             (Source::Own(_), _) => {}
-            (Source::Collector(read), _) => page.metric(metric, |out| {
+            (Source::Collector(read), _) if shard == 0 => page.metric(metric, |out| {
                 for health in state.health() {
                     read(health, &mut out.of(&labels(&[("collector", health.collector)])));
                 }
             }),
-            (_, Some(known)) => page.metric(metric, |out| known.write(metric, state, now, out)),
+            (Source::Vcenter(read), _) if shard == 0 => {
+                page.metric(metric, |out| read(&state.vcenter(now), &mut out.of("")));
+            }
+            (_, Some(known)) => page.metric(metric, |out| known.write(metric, out)),
             (_, None) => {}
         }
     }
     page.finish()
 }
 
-/// The objects with their labels, which are the same on all their series.
+/// The shard of a VM. It depends on the VM alone, so that it stays where it is when others come and go.
+fn shard_of(vm_id: &str, shards: usize) -> usize {
+    let mut hasher = Xxh3Default::new();
+    hasher.write(vm_id.as_bytes());
+    // Less than `shards`, which is a usize.
+    usize::try_from(hasher.finish() % (shards.max(1) as u64)).unwrap_or_default()
+}
+
+/// An object with its labels, which are the same on all its series, and its books.
+struct Entry<'a, T> {
+    object: &'a T,
+    labels: String,
+    book: Option<&'a Book>,
+}
+
 struct Known<'a> {
-    inventory: &'a Inventory,
-    vms: Vec<String>,
-    hosts: Vec<String>,
-    datastores: Vec<String>,
-    vm_counters: Vec<Counter>,
-    host_counters: Vec<Counter>,
+    state: &'a State,
+    now: Instant,
+    vms: Vec<Entry<'a, crate::inventory::Vm>>,
+    hosts: Vec<Entry<'a, crate::inventory::Host>>,
+    datastores: Vec<Entry<'a, crate::inventory::Datastore>>,
+    networks: Vec<Entry<'a, crate::inventory::Network>>,
+    clusters: Vec<Entry<'a, crate::inventory::Cluster>>,
+    pools: Vec<Entry<'a, crate::inventory::Pool>>,
 }
 
 impl<'a> Known<'a> {
-    fn new(inventory: &'a Inventory) -> Self {
-        let vm = |vm: &crate::inventory::Vm| labels(&[("vm_id", &vm.id), ("vm", &vm.name), ("team", &vm.team)]);
-        let host = |host: &crate::inventory::Host| labels(&[("host_id", &host.id), ("host", &host.place.host)]);
-        let datastore = |datastore: &crate::inventory::Datastore| {
-            labels(&[("datastore_id", &datastore.id), ("datastore", &datastore.name)])
-        };
+    fn new(state: &'a State, inventory: &'a Inventory, now: Instant, shard: usize, shards: usize) -> Self {
+        let book = |class: Class, id: &str| state.ledger(class).book(id);
+        let vms = inventory.vms.iter().filter(|vm| shards == 1 || shard_of(&vm.id, shards) == shard);
+        let vms = vms.map(|vm| Entry {
+            object: vm,
+            labels: labels(&[("vm_id", &vm.id), ("vm", &vm.name), ("team", &vm.team)]),
+            // Readings of before must not come back when a VM is switched on again.
+            book: book(Class::Vm, &vm.id).filter(|_| is_measured(vm)),
+        });
+        let first = shard == 0;
+        let hosts = inventory.hosts.iter().filter(|_| first).map(|host| Entry {
+            object: host,
+            labels: labels(&[("host_id", &host.id), ("host", &host.place.host)]),
+            book: book(Class::Host, &host.id),
+        });
+        let datastores = inventory.datastores.iter().filter(|_| first).map(|datastore| Entry {
+            object: datastore,
+            labels: labels(&[("datastore_id", &datastore.id), ("datastore", &datastore.name)]),
+            book: book(Class::Datastore, &datastore.id),
+        });
+        let networks = inventory.networks.iter().filter(|_| first).map(|network| Entry {
+            object: network,
+            labels: labels(&[("network_id", &network.id), ("network", &network.name)]),
+            book: None,
+        });
+        let clusters = inventory.clusters.iter().filter(|_| first).map(|cluster| Entry {
+            object: cluster,
+            labels: labels(&[("cluster_id", &cluster.id), ("cluster", &cluster.name)]),
+            book: book(Class::Cluster, &cluster.id),
+        });
+        let pools = inventory.pools.iter().filter(|_| first).map(|pool| Entry {
+            object: pool,
+            labels: labels(&[("resource_pool_id", &pool.id), ("resource_pool", &pool.path)]),
+            book: None,
+        });
         Self {
-            inventory,
-            vms: inventory.vms.iter().map(vm).collect(),
-            hosts: inventory.hosts.iter().map(host).collect(),
-            datastores: inventory.datastores.iter().map(datastore).collect(),
-            vm_counters: vm_counters(),
-            host_counters: host_counters(),
+            state,
+            now,
+            vms: vms.collect(),
+            hosts: hosts.collect(),
+            datastores: datastores.collect(),
+            networks: networks.collect(),
+            clusters: clusters.collect(),
+            pools: pools.collect(),
         }
     }
 
-    fn write(&self, metric: &Metric, state: &State, now: Instant, out: &mut Samples<'_>) {
-        let vms = || self.inventory.vms.iter().zip(&self.vms);
-        let hosts = || self.inventory.hosts.iter().zip(&self.hosts);
+    fn write(&self, metric: &Metric, out: &mut Samples<'_>) {
         match &metric.source {
-            Source::Vm(_, read) => vms().for_each(|(vm, labels)| read(vm, &mut out.of(labels))),
-            Source::Host(_, read) => hosts().for_each(|(host, labels)| read(host, &mut out.of(labels))),
-            Source::Datastore(_, read) => {
-                let datastores = self.inventory.datastores.iter().zip(&self.datastores);
-                datastores.for_each(|(datastore, labels)| read(datastore, &mut out.of(labels)));
-            }
-            Source::VmCounter(counter) => {
-                let Some(place) = self.vm_counters.iter().position(|other| other == counter) else { return };
-                for (vm, labels) in vms() {
-                    let sample = state.vm_sample(&vm.moref, place, now);
-                    let value = sample.and_then(|sample| counter.unit.convert(sample.value, sample.interval, vm.cpus));
-                    out.of(labels).maybe(value);
+            Source::Vm(_, read) => each(&self.vms, out, read),
+            Source::Host(_, read) => each(&self.hosts, out, read),
+            Source::Datastore(_, read) => each(&self.datastores, out, read),
+            Source::Network(_, read) => each(&self.networks, out, read),
+            Source::Cluster(_, read) => each(&self.clusters, out, read),
+            Source::Pool(_, read) => each(&self.pools, out, read),
+            Source::Perf(class, counter, shown) => {
+                let ledger = self.state.ledger(*class);
+                let Some(place) = ledger.counters().iter().position(|other| other == counter) else { return };
+                let perf = Perf { known: self, class: *class, ledger, place, shown: *shown, device: metric.labels };
+                match class {
+                    Class::Vm => self.vms.iter().for_each(|vm| perf.write(vm, vm.object.cpus, out)),
+                    Class::Host => self.hosts.iter().for_each(|host| perf.write(host, None, out)),
+                    Class::Datastore => self.datastores.iter().for_each(|datastore| perf.write(datastore, None, out)),
+                    Class::Cluster => self.clusters.iter().for_each(|cluster| perf.write(cluster, None, out)),
                 }
             }
-            Source::HostCounter(counter) => {
-                let Some(place) = self.host_counters.iter().position(|other| other == counter) else { return };
-                for (host, labels) in hosts() {
-                    let sample = state.host_sample(&host.moref, place, now);
-                    let value = sample.and_then(|sample| counter.unit.convert(sample.value, sample.interval, None));
-                    out.of(labels).maybe(value);
+            Source::Collector(_) | Source::Vcenter(_) | Source::Own(_) => {}
+        }
+    }
+}
+
+fn each<T>(objects: &[Entry<'_, T>], out: &mut Samples<'_>, read: &fn(&T, &mut Series<'_>)) {
+    objects.iter().for_each(|shown| read(shown.object, &mut out.of(&shown.labels)));
+}
+
+/// A metric that is read from a counter.
+struct Perf<'a> {
+    known: &'a Known<'a>,
+    class: Class,
+    ledger: &'a Ledger,
+    place: usize,
+    shown: Shown,
+    /// The label of devices; empty for the object as a whole.
+    device: &'static [&'static str],
+}
+
+impl Perf<'_> {
+    fn write<T>(&self, object: &Entry<'_, T>, vcpus: Option<u32>, out: &mut Samples<'_>) {
+        let Some(book) = object.book else { return };
+        match self.device.first() {
+            None => {
+                if let Some(value) = book.whole(self.place).and_then(|cell| self.value(cell, vcpus)) {
+                    out.of(&object.labels).value(value);
                 }
             }
-            Source::Vcenter(read) => read(&VcenterView { inventory: self.inventory }, &mut out.of("")),
-            Source::Collector(_) | Source::Own(_) => {}
+            Some(label) => {
+                for (device, cell) in book.of(self.place).filter(|(device, _)| !device.is_empty()) {
+                    if let Some(value) = self.value(cell, vcpus) {
+                        out.of(&object.labels).labelled(&[(label, device)], value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn value(&self, cell: &Cell, vcpus: Option<u32>) -> Option<f64> {
+        let (state, now) = (self.known.state, self.known.now);
+        let unit = self.ledger.counters()[self.place].unit;
+        if self.shown == Shown::Total {
+            // As whole numbers up to here: sums of fractions would not be exact.
+            return state.shows_counter(self.class, cell, now).then(|| unit.base(cell.total as f64));
+        }
+        if !state.shows_gauge(self.class, cell, now) {
+            return None;
+        }
+        let of_vcpus = |milliseconds: f64| {
+            let vcpus = vcpus.filter(|vcpus| *vcpus > 0 && cell.interval > 0)?;
+            Some(milliseconds / (f64::from(cell.interval) * 1000.0 * f64::from(vcpus)))
+        };
+        match self.shown {
+            Shown::Mean => Some(unit.base(cell.mean())),
+            Shown::Peak => Some(unit.base(cell.peak as f64)),
+            Shown::MeanOfVcpus => of_vcpus(cell.mean()),
+            Shown::PeakOfVcpus => of_vcpus(cell.peak as f64),
+            Shown::Newest | Shown::Total => Some(unit.base(cell.newest as f64)),
         }
     }
 }

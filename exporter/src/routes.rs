@@ -3,18 +3,17 @@
 //! Every answer is made from memory. A client that goes away costs nothing.
 
 use axum::Router;
-use axum::extract::{Path, State};
-use axum::http::header::{CONTENT_TYPE, HOST};
+use axum::extract::{Path, Query, State};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
-use tower_http::compression::CompressionLayer;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::app::Targets;
-use crate::watch::Published;
+use crate::publish::{Page, Published};
 
 const PAGE_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
@@ -31,23 +30,61 @@ pub fn router(targets: Targets, external_url: Option<Url>) -> Router {
     Router::new()
         .route("/vcenter/{name}/metrics", get(page))
         .route("/sd/vcenters", get(vcenters))
-        .layer(CompressionLayer::new())
         .with_state(Shared { targets, external_url })
 }
 
-async fn page(State(shared): State<Shared>, Path(name): Path<String>) -> Response {
+#[derive(Deserialize)]
+struct Shard {
+    shard: Option<usize>,
+}
+
+async fn page(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Query(wanted): Query<Shard>,
+    headers: HeaderMap,
+) -> Response {
     match shared.targets.published(&name) {
-        Some(Published::Page(page)) => ([(CONTENT_TYPE, PAGE_TYPE)], page).into_response(),
+        Some(Published::Pages(pages)) => match (wanted.shard, pages.as_slice()) {
+            (None, [page]) => serve(page, &headers),
+            (None, _) => {
+                let text = format!("`{name}` has {} pages: ask for one with `?shard=0` and so on\n", pages.len());
+                refuse(StatusCode::BAD_REQUEST, text)
+            }
+            (Some(shard), _) => match pages.get(shard) {
+                Some(page) => serve(page, &headers),
+                None => refuse(StatusCode::NOT_FOUND, format!("`{name}` has {} pages, from 0 on\n", pages.len())),
+            },
+        },
         Some(Published::Waiting(reason)) => {
             let text = format!("nothing was collected from `{name}` yet: {reason}\n");
-            (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, TEXT_TYPE)], text).into_response()
+            refuse(StatusCode::SERVICE_UNAVAILABLE, text)
         }
         None => {
             let known = shared.targets.names().join("`, `");
-            let text = format!("there is no vCenter `{name}`; the config has `{known}`\n");
-            (StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT_TYPE)], text).into_response()
+            refuse(StatusCode::NOT_FOUND, format!("there is no vCenter `{name}`; the config has `{known}`\n"))
         }
     }
+}
+
+/// A page as it was compressed when it was written: nothing is left to do.
+fn serve(page: &Page, headers: &HeaderMap) -> Response {
+    let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = accepted.flat_map(|value| value.split(',')).map(str::trim);
+    let gzip = codings.any(|coding| {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = matches!(parameters.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000");
+        matches!(name.trim(), "gzip" | "*") && !refused
+    });
+    let vary = (VARY, "accept-encoding");
+    if gzip {
+        return ([(CONTENT_TYPE, PAGE_TYPE), (CONTENT_ENCODING, "gzip"), vary], page.gzip.clone()).into_response();
+    }
+    ([(CONTENT_TYPE, PAGE_TYPE), vary], page.text.clone()).into_response()
+}
+
+fn refuse(status: StatusCode, text: String) -> Response {
+    (status, [(CONTENT_TYPE, TEXT_TYPE)], text).into_response()
 }
 
 /// One target of Prometheus' HTTP service discovery.
@@ -63,6 +100,11 @@ struct Labels {
     metrics_path: String,
     #[serde(rename = "__scheme__", skip_serializing_if = "Option::is_none")]
     scheme: Option<String>,
+    #[serde(rename = "__param_shard", skip_serializing_if = "Option::is_none")]
+    shard_parameter: Option<String>,
+    /// Tells targets apart; the documentation says how it is kept off the samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard: Option<String>,
     instance: String,
     vcenter: String,
 }
@@ -71,23 +113,30 @@ struct Labels {
 /// list. One that was never reached is listed too, so that its target is there to be down.
 async fn vcenters(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     if let Some(reason) = shared.targets.waiting() {
-        let text = format!("nothing was collected yet: {reason}\n");
-        return (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, TEXT_TYPE)], text).into_response();
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, format!("nothing was collected yet: {reason}\n"));
     }
     let Some(base) = Base::of(shared.external_url.as_ref(), &headers) else {
         let text = "the request has no usable `Host` header; set `--web.external-url`\n";
-        return (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, TEXT_TYPE)], text).into_response();
+        return refuse(StatusCode::BAD_REQUEST, text.to_owned());
     };
-    let target = |name: String| Target {
+    let target = |name: &str, shard: Option<String>| Target {
         targets: [base.address.clone()],
         labels: Labels {
             metrics_path: format!("{}/vcenter/{name}/metrics", base.prefix),
             scheme: base.scheme.clone(),
-            instance: name.clone(),
-            vcenter: name,
+            shard_parameter: shard.clone(),
+            shard,
+            instance: name.to_owned(),
+            vcenter: name.to_owned(),
         },
     };
-    let targets: Vec<_> = shared.targets.names().into_iter().map(target).collect();
+    let mut targets = Vec::new();
+    for (name, shards) in shared.targets.shards() {
+        match shards {
+            1 => targets.push(target(&name, None)),
+            _ => targets.extend((0..shards).map(|shard| target(&name, Some(shard.to_string())))),
+        }
+    }
     match serde_json::to_vec(&targets) {
         Ok(json) => ([(CONTENT_TYPE, JSON_TYPE)], json).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

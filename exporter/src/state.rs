@@ -1,115 +1,151 @@
 //! What is known of one vCenter, and since when. Pure: time comes in as a value.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::catalogue::Class;
 use crate::inventory::{Inventory, VmPower};
-use crate::vsphere::Sample;
+use crate::ledger::{Cell, Ledger};
+use crate::vsphere::methods::About;
 
-/// How many intervals a value stays without news.
-const STAYS_FOR: u32 = 3;
+/// How many intervals a gauge stays without news.
+const GAUGE_STAYS_FOR: u32 = 3;
 
-/// ESXi makes a sample every 20 s: news cannot come faster, however short the interval.
-const SAMPLE_INTERVAL: Duration = Duration::from_secs(20);
+/// How many intervals a counter does. Frozen it would be a rate of 0, and a double one when it goes on.
+const COUNTER_STAYS_FOR: u32 = 2;
 
-/// What one collection found.
-#[derive(Debug)]
-pub struct Findings {
-    /// All objects.
-    pub inventory: Part<Arc<Inventory>>,
-    /// Samples of VMs.
-    pub vm_performance: Part<Vec<Reading>>,
-    /// Samples of hosts.
-    pub host_performance: Part<Vec<Reading>>,
-}
-
-impl Findings {
-    /// How long it took, if all of it succeeded. What fails slowly must not make old values live longer.
-    fn duration_of_success(&self) -> Option<Duration> {
-        let Self { inventory, vm_performance, host_performance } = self;
-        let success = inventory.error.is_none() && vm_performance.error.is_none() && host_performance.error.is_none();
-        success.then(|| inventory.duration + vm_performance.duration + host_performance.duration)
-    }
-}
-
-/// One part of a collection. It may have failed and found something all the same.
-#[derive(Debug)]
-pub struct Part<T> {
-    /// What was found.
-    pub found: Option<T>,
-    /// What went wrong.
-    pub error: Option<String>,
-    /// How long it took.
-    pub duration: Duration,
-}
-
-/// Samples of one object: its reference's id, then place in the list of counters and sample.
-pub type Reading = (String, Vec<(usize, Sample)>);
-
-/// How a part of the last collection went.
-#[derive(Debug, Clone)]
+/// How a part of the collection went the last time.
+#[derive(Debug, Clone, Default)]
 pub struct Health {
     /// The label `collector`.
     pub collector: &'static str,
     /// Whether all of it succeeded.
     pub success: bool,
+    /// What went wrong.
+    pub error: Option<String>,
     /// How long it took.
     pub duration: Duration,
     /// When it last succeeded, as Unix time.
     pub last_success: Option<f64>,
+    /// From the start of the one before to its start.
+    pub interval: Option<Duration>,
+    /// How a part that asks for samples went.
+    pub performance: Option<Performance>,
+}
+
+/// How a part that asks for samples went.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Performance {
+    /// Objects that were to be asked.
+    pub expected: usize,
+    /// Objects that samples came of.
+    pub returned: usize,
+    /// Objects that were left out, since an earlier query that includes them is still open.
+    pub late: usize,
+    /// Age of the newest sample, in seconds.
+    pub sample_age: Option<f64>,
+    /// Objects in a query at most.
+    pub batch_size: usize,
+    /// Queries at the same time at most.
+    pub in_flight: usize,
+    /// Hosts that are asked by themselves.
+    pub sick_hosts: usize,
+    /// Samples that were taken in, since the start.
+    pub samples: u64,
+    /// Samples that nobody had any more, since the start.
+    pub missing: u64,
 }
 
 /// What the metrics of the vCenter as a whole are made of.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct VcenterView<'a> {
     /// Its objects.
-    pub inventory: &'a Inventory,
+    pub inventory: Option<&'a Inventory>,
+    /// What it says of itself.
+    pub about: Option<&'a About>,
+    /// How far its clock is ahead, in seconds.
+    pub clock_skew: Option<f64>,
+    /// When its certificate ends, in Unix milliseconds.
+    pub certificate_end: Option<i64>,
 }
 
 /// Everything that is known of a vCenter.
 #[derive(Debug)]
 pub struct State {
-    interval: Duration,
-    last_duration: Duration,
-    inventory: Option<(Arc<Inventory>, Instant)>,
-    vms: Readings,
-    hosts: Readings,
+    inventory: Option<Arc<Inventory>>,
+    /// Since when nobody keeps the inventory true; `None` while somebody does.
+    inventory_unkept_since: Option<Instant>,
+    /// When the vCenter last answered.
+    last_answer: Option<Instant>,
+    intervals: [Duration; Class::ALL.len()],
+    ledgers: [Ledger; Class::ALL.len()],
     health: Vec<Health>,
+    /// What the server says of itself.
+    pub about: Option<About>,
+    /// How far its clock is ahead, in seconds.
+    pub clock_skew: Option<f64>,
+    /// When its certificate ends, in Unix milliseconds.
+    pub certificate_end: Option<i64>,
 }
 
 impl State {
-    /// Nothing yet.
+    /// Nothing yet. `interval` is that of collections.
     pub fn new(interval: Duration) -> Self {
-        let (vms, hosts) = (Readings::default(), Readings::default());
-        Self { interval, last_duration: Duration::ZERO, inventory: None, vms, hosts, health: Vec::new() }
-    }
-
-    /// Takes in what a collection found. `unix_time` is the same moment as `now`.
-    pub fn apply(&mut self, findings: Findings, now: Instant, unix_time: f64) {
-        if let Some(duration) = findings.duration_of_success() {
-            self.last_duration = duration;
-        }
-        self.note("inventory", &findings.inventory, unix_time);
-        self.note("vm_performance", &findings.vm_performance, unix_time);
-        self.note("host_performance", &findings.host_performance, unix_time);
-        self.vms.apply(findings.vm_performance.found.unwrap_or_default(), now);
-        self.hosts.apply(findings.host_performance.found.unwrap_or_default(), now);
-        if let Some(inventory) = findings.inventory.found {
-            // Readings of before must not come back when a VM is switched on again.
-            let running = |vm: &&crate::inventory::Vm| vm.power == Some(VmPower::On);
-            self.vms.keep(inventory.vms.iter().filter(running).map(|vm| vm.moref.as_str()));
-            self.hosts.keep(inventory.hosts.iter().map(|host| host.moref.as_str()));
-            self.inventory = Some((inventory, now));
+        Self {
+            inventory: None,
+            inventory_unkept_since: None,
+            last_answer: None,
+            intervals: Class::ALL.map(|class| least_interval(class).max(interval)),
+            ledgers: Class::ALL.map(|class| Ledger::new(class.counters())),
+            health: Vec::new(),
+            about: None,
+            clock_skew: None,
+            certificate_end: None,
         }
     }
 
-    fn note<T>(&mut self, collector: &'static str, part: &Part<T>, unix_time: f64) {
-        let success = part.error.is_none();
-        let before = self.health.iter().position(|health| health.collector == collector);
-        let before = before.map(|place| self.health.remove(place)).and_then(|health| health.last_success);
-        let last_success = if success { Some(unix_time) } else { before };
-        self.health.push(Health { collector, success, duration: part.duration, last_success });
+    /// Takes in what there is now.
+    pub fn replace_inventory(&mut self, inventory: Arc<Inventory>) {
+        self.inventory = Some(inventory);
+    }
+
+    /// Somebody keeps the inventory true.
+    pub fn kept(&mut self, now: Instant) {
+        self.inventory_unkept_since = None;
+        self.answered(now);
+    }
+
+    /// Nobody keeps the inventory true any more.
+    pub fn unkept(&mut self, now: Instant) {
+        self.inventory_unkept_since.get_or_insert(now);
+    }
+
+    /// The vCenter answered.
+    pub fn answered(&mut self, now: Instant) {
+        self.last_answer = Some(self.last_answer.map_or(now, |last| last.max(now)));
+    }
+
+    /// Notes how a part of the collection went. `unix_time` is now.
+    pub fn note(&mut self, mut health: Health, unix_time: f64) {
+        let before = self.health.iter().position(|other| other.collector == health.collector);
+        health.success = health.error.is_none();
+        match before {
+            Some(place) => {
+                let last = self.health[place].last_success;
+                health.last_success = if health.success { Some(unix_time) } else { last };
+                self.health[place] = health;
+            }
+            None => {
+                health.last_success = health.success.then_some(unix_time);
+                self.health.push(health);
+                self.health.sort_by_key(|health| health.collector);
+            }
+        }
+    }
+
+    /// The time between two collections of a class, as it is now.
+    pub fn set_interval(&mut self, class: Class, interval: Duration) {
+        self.intervals[class as usize] = least_interval(class).max(interval);
     }
 
     /// Whether objects were ever seen.
@@ -117,164 +153,118 @@ impl State {
         self.inventory.is_some()
     }
 
-    /// The objects, unless they were last seen too long ago.
+    /// The objects, however old.
+    pub fn last_inventory(&self) -> Option<&Arc<Inventory>> {
+        self.inventory.as_ref()
+    }
+
+    /// The objects, unless they were last known to be true too long ago.
     pub fn inventory(&self, now: Instant) -> Option<&Arc<Inventory>> {
-        let (inventory, seen) = self.inventory.as_ref()?;
-        (now.duration_since(*seen) <= self.max_age()).then_some(inventory)
+        let max_age = self.max_age();
+        let recent = |since: Instant| now.saturating_duration_since(since) <= max_age;
+        let kept = self.inventory_unkept_since.is_none_or(recent) && self.last_answer.is_some_and(recent);
+        self.inventory.as_ref().filter(|_| kept)
     }
 
-    /// The newest sample of a VM, unless there was no newer one for too long.
-    pub fn vm_sample(&self, moref: &str, place: usize, now: Instant) -> Option<Sample> {
-        self.vms.fresh(moref, place, now, self.max_age())
-    }
-
-    /// The same for a host.
-    pub fn host_sample(&self, moref: &str, place: usize, now: Instant) -> Option<Sample> {
-        self.hosts.fresh(moref, place, now, self.max_age())
-    }
-
-    /// How the parts of the last collection went.
+    /// How the parts of the collection went, by name.
     pub fn health(&self) -> &[Health] {
         &self.health
     }
 
-    /// How long a value stays without news. A collection that takes longer than the interval stretches it.
+    /// The books of a class.
+    pub fn ledger(&self, class: Class) -> &Ledger {
+        &self.ledgers[class as usize]
+    }
+
+    /// The books of a class, to write in.
+    pub fn ledger_mut(&mut self, class: Class) -> &mut Ledger {
+        &mut self.ledgers[class as usize]
+    }
+
+    /// Whether a series may be shown as a gauge.
+    pub fn shows_gauge(&self, class: Class, cell: &Cell, now: Instant) -> bool {
+        cell.is_fresh(now, self.intervals[class as usize] * GAUGE_STAYS_FOR)
+    }
+
+    /// Whether a series may be shown as a counter.
+    pub fn shows_counter(&self, class: Class, cell: &Cell, now: Instant) -> bool {
+        cell.is_fresh(now, self.intervals[class as usize] * COUNTER_STAYS_FOR)
+    }
+
+    /// How long the inventory stays without news.
     pub fn max_age(&self) -> Duration {
-        self.interval.max(SAMPLE_INTERVAL).max(self.last_duration) * STAYS_FOR
+        self.intervals[Class::Vm as usize] * GAUGE_STAYS_FOR
+    }
+
+    /// What the metrics of the vCenter as a whole are made of.
+    pub fn vcenter(&self, now: Instant) -> VcenterView<'_> {
+        VcenterView {
+            inventory: self.inventory(now).map(|inventory| &**inventory),
+            about: self.about.as_ref(),
+            clock_skew: self.clock_skew,
+            certificate_end: self.certificate_end,
+        }
     }
 }
 
-/// The newest sample of each counter, by object, and when it was news.
-#[derive(Debug, Default)]
-struct Readings(HashMap<String, Vec<Option<(Sample, Instant)>>>);
+/// News cannot come faster than samples are made, however short the interval.
+fn least_interval(class: Class) -> Duration {
+    Duration::from_secs(u64::from(class.sample_interval()))
+}
 
-impl Readings {
-    fn apply(&mut self, readings: Vec<Reading>, now: Instant) {
-        for (moref, samples) in readings {
-            let known = self.0.entry(moref).or_default();
-            for (place, sample) in samples {
-                if known.len() <= place {
-                    known.resize(place + 1, None);
-                }
-                // The same sample again is no news: its age goes on.
-                if known[place].is_none_or(|(old, _)| old.time != sample.time) {
-                    known[place] = Some((sample, now));
-                }
-            }
-        }
-    }
-
-    fn keep<'a>(&mut self, morefs: impl Iterator<Item = &'a str>) {
-        let morefs: std::collections::HashSet<_> = morefs.collect();
-        self.0.retain(|moref, _| morefs.contains(moref.as_str()));
-    }
-
-    fn fresh(&self, moref: &str, place: usize, now: Instant, max_age: Duration) -> Option<Sample> {
-        let (sample, news) = (*self.0.get(moref)?.get(place)?)?;
-        (now.duration_since(news) <= max_age).then_some(sample)
-    }
+/// Whether samples of a VM can be there.
+pub fn is_measured(vm: &crate::inventory::Vm) -> bool {
+    vm.power == Some(VmPower::On) && vm.connected
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::build;
-    use crate::ownership::Ownership;
-    use crate::vsphere::{MoRef, Object, Property};
 
     const INTERVAL: Duration = Duration::from_secs(30);
 
-    fn inventory(power: &str) -> Part<Arc<Inventory>> {
-        let property = |text: &str| Property { text: text.to_owned(), ref_type: None };
-        let properties = [("name", "web"), ("config.instanceUuid", "u"), ("runtime.powerState", power)]
-            .map(|(name, text)| (name.to_owned(), property(text)));
-        let reference = MoRef { kind: "VirtualMachine".to_owned(), id: "vm-1".to_owned() };
-        let object = Object { reference, properties: properties.into_iter().collect() };
-        found(Arc::new(build(vec![object], &Ownership::default())))
-    }
-
-    fn found<T>(found: T) -> Part<T> {
-        Part { found: Some(found), error: None, duration: Duration::ZERO }
-    }
-
-    fn failed<T>() -> Part<T> {
-        Part { found: None, error: Some("down".to_owned()), duration: Duration::ZERO }
-    }
-
-    fn sample(second: i64) -> Vec<Reading> {
-        let time = jiff::Timestamp::from_second(second).unwrap();
-        vec![("vm-1".to_owned(), vec![(0, Sample { time, interval: 20, value: second })])]
-    }
-
-    fn collected(power: &str, second: i64) -> Findings {
-        let vm_performance = found(sample(second));
-        Findings { inventory: inventory(power), vm_performance, host_performance: found(Vec::new()) }
-    }
-
-    fn down() -> Findings {
-        Findings { inventory: failed(), vm_performance: failed(), host_performance: failed() }
-    }
-
-    fn shown(state: &State, now: Instant) -> (bool, Option<i64>) {
-        (state.inventory(now).is_some(), state.vm_sample("vm-1", 0, now).map(|sample| sample.value))
+    fn begun() -> (State, Instant) {
+        let (mut state, start) = (State::new(INTERVAL), Instant::now());
+        state.replace_inventory(Arc::default());
+        state.kept(start);
+        (state, start)
     }
 
     #[test]
-    fn a_value_stays_for_three_intervals_without_news() {
-        let (start, mut state) = (Instant::now(), State::new(INTERVAL));
-        state.apply(collected("poweredOn", 1), start, 100.0);
-        for failures in 1..=3 {
-            state.apply(down(), start + INTERVAL * failures, 100.0);
-            assert_eq!(shown(&state, start + INTERVAL * failures), (true, Some(1)));
-        }
-        assert_eq!(shown(&state, start + INTERVAL * 3 + Duration::from_millis(1)), (false, None));
+    fn an_inventory_stays_for_three_intervals_after_nobody_keeps_it() {
+        let (mut state, start) = begun();
+        state.unkept(start);
+        state.unkept(start + INTERVAL);
+        state.answered(start + INTERVAL * 4);
+        assert!(state.inventory(start + INTERVAL * 3).is_some());
+        assert!(state.inventory(start + INTERVAL * 3 + Duration::from_millis(1)).is_none());
+        state.kept(start + INTERVAL * 4);
+        assert!(state.inventory(start + INTERVAL * 4).is_some());
     }
 
     #[test]
-    fn the_same_sample_again_is_no_news() {
-        let (start, mut state) = (Instant::now(), State::new(INTERVAL));
-        for collections in 0..5 {
-            state.apply(collected("poweredOn", 1), start + INTERVAL * collections, 100.0);
-        }
-        assert_eq!(shown(&state, start + INTERVAL * 4), (true, None));
-        state.apply(collected("poweredOn", 2), start + INTERVAL * 5, 100.0);
-        assert_eq!(shown(&state, start + INTERVAL * 5), (true, Some(2)));
+    fn an_inventory_that_is_kept_stays_while_the_vcenter_answers() {
+        let (mut state, start) = begun();
+        assert!(state.inventory(start + INTERVAL * 4).is_none());
+        state.answered(start + INTERVAL * 4);
+        assert!(state.inventory(start + INTERVAL * 7).is_some());
     }
 
     #[test]
-    fn a_vm_that_is_switched_off_has_no_readings() {
-        let (start, mut state) = (Instant::now(), State::new(INTERVAL));
-        state.apply(collected("poweredOn", 1), start, 100.0);
-        state.apply(collected("poweredOff", 1), start + INTERVAL, 130.0);
-        assert_eq!(shown(&state, start + INTERVAL), (true, None));
+    fn a_slow_vcenter_stretches_the_age() {
+        let (mut state, start) = begun();
+        state.set_interval(Class::Vm, INTERVAL * 2);
+        assert!(state.inventory(start + INTERVAL * 6).is_some());
     }
 
     #[test]
     fn a_failed_part_keeps_the_time_of_its_last_success() {
-        let (start, mut state) = (Instant::now(), State::new(INTERVAL));
-        state.apply(collected("poweredOn", 1), start, 100.0);
-        state.apply(down(), start + INTERVAL, 130.0);
-        let health: Vec<_> = state.health().iter().map(|h| (h.collector, h.success, h.last_success)).collect();
-        let expected = ["inventory", "vm_performance", "host_performance"].map(|name| (name, false, Some(100.0)));
-        assert_eq!(health, expected);
-    }
-
-    #[test]
-    fn a_slow_failure_brings_nothing_back() {
-        let (start, mut state) = (Instant::now(), State::new(INTERVAL));
-        state.apply(collected("poweredOn", 1), start, 100.0);
-        let mut slow = down();
-        slow.inventory.duration = INTERVAL * 20;
-        state.apply(slow, start + INTERVAL * 20, 100.0);
-        assert_eq!(shown(&state, start + INTERVAL * 20), (false, None));
-    }
-
-    #[test]
-    fn a_slow_collection_stretches_the_age() {
-        let (start, mut state) = (Instant::now(), State::new(INTERVAL));
-        let mut slow = collected("poweredOn", 1);
-        slow.inventory.duration = INTERVAL * 4;
-        state.apply(slow, start, 100.0);
-        assert_eq!(shown(&state, start + INTERVAL * 8), (true, Some(1)));
+        let (mut state, _) = begun();
+        let health =
+            |error: Option<&str>| Health { collector: "events", error: error.map(str::to_owned), ..Health::default() };
+        state.note(health(None), 100.0);
+        state.note(health(Some("down")), 130.0);
+        let found: Vec<_> = state.health().iter().map(|h| (h.collector, h.success, h.last_success)).collect();
+        assert_eq!(found, [("events", false, Some(100.0))]);
     }
 }

@@ -1,11 +1,12 @@
 //! The part of vSphere's SOAP API that the exporter speaks, and nothing above it.
 //!
-//! A [`Client`] belongs to one vCenter. It signs in when the first [`Session`] is asked for, and again after a session
-//! was lost; a session carries what dies with it on the server: the cookie and the container view. [`methods`] has one
-//! function for each SOAP method: body out, decoded answer back. Answers are read with a pull parser over one bounded
-//! buffer; no tree is built.
+//! A [`Transport`] is the way to one vCenter or ESXi host; its limits hold for all who use it. A [`Client`] keeps one
+//! session there: it signs in when the first [`Session`] is asked for, and again after a session was lost; a session
+//! carries what dies with it on the server: the cookie and the container view. [`methods`] has one function for each
+//! SOAP method: body out, decoded answer back. Answers are read with a pull parser over one bounded buffer; only values
+//! of properties that are lists or structures become small trees.
 //!
-//! It never changes anything on a vCenter, except for its own session and the view in it.
+//! It never changes anything on a vCenter, except for its own sessions and the views and collectors in them.
 
 mod client;
 mod counters;
@@ -16,6 +17,7 @@ mod performance;
 mod properties;
 mod session;
 mod transport;
+mod value;
 mod xml;
 
 pub use client::Client;
@@ -23,9 +25,11 @@ pub use counters::{CounterIds, decode_counters};
 pub use envelope::{Answer, open};
 pub use error::{Error, FailureReason, Fault, FaultKind};
 pub use methods::Method;
-pub use performance::{EntityPerformance, PerfRequest, Sample, decode_performance};
-pub use properties::{Object, Property, decode_objects};
+pub use performance::{EntityPerformance, Format, PerfQuery, PerfRequest, PerfSeries, decode_performance};
+pub use properties::{Change, Object, ObjectPage, ObjectUpdate, UpdateKind, UpdateSet, decode_objects, decode_updates};
 pub use session::Session;
+pub use transport::{BackOff, Transport};
+pub use value::{Field, Value};
 pub use xml::{Xml, XmlError};
 
 /// A reference to an object of vSphere: its type, and an id that is valid in this vCenter only.

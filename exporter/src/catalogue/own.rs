@@ -13,13 +13,19 @@ const fn own(
 }
 
 pub(super) static METRICS: &[Metric] = &[
-    own("lynceus_exporter_collections_total", Kind::Counter, Unit::Count, &["vcenter"], "Collections that were made"),
+    own(
+        "lynceus_exporter_collections_total",
+        Kind::Counter,
+        Unit::Count,
+        &["vcenter"],
+        "Parts of collections that were made",
+    ),
     own(
         "lynceus_exporter_collections_failed_total",
         Kind::Counter,
         Unit::Count,
         &["vcenter"],
-        "Collections of which a part failed",
+        "Parts of collections that failed",
     ),
     own("lynceus_exporter_sign_ins_total", Kind::Counter, Unit::Count, &["vcenter"], "Sessions opened on the vCenter"),
     own(
@@ -61,8 +67,22 @@ pub(super) static METRICS: &[Metric] = &[
         "lynceus_exporter_unavailable_counters",
         Kind::Gauge,
         Unit::Count,
-        &["vcenter"],
+        &["vcenter", "collector"],
         "Performance counters of the catalogue that the vCenter does not have, or has in another unit",
+    ),
+    own(
+        "lynceus_exporter_unavailable_properties_total",
+        Kind::Counter,
+        Unit::Count,
+        &["vcenter"],
+        "Properties of objects that were left out, since this version of vSphere does not have them",
+    ),
+    own(
+        "lynceus_exporter_stores_failed_total",
+        Kind::Counter,
+        Unit::Count,
+        &["vcenter"],
+        "Attempts to write counters and inventory to the storage path that failed",
     ),
     own(
         "lynceus_exporter_page_size_bytes",

@@ -2,101 +2,108 @@
 
 use crate::exposition::State;
 
-/// Power of a VM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum VmPower {
-    On,
-    Off,
-    Suspended,
+/// Declares states: each by its name, that in vSphere's API and that in the label.
+macro_rules! states {
+    ($(#[$doc:meta])* $name:ident { $($state:ident = $vsphere:pat => $label:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[expect(missing_docs, reason = "the names say it")]
+        pub enum $name { $($state),* }
+
+        impl $name {
+            /// `None` for a state of a later vSphere: what it means is not known.
+            pub(super) fn from_vsphere(state: &str) -> Option<Self> {
+                match state {
+                    $($vsphere => Some(Self::$state),)*
+                    _ => None,
+                }
+            }
+        }
+
+        impl State for $name {
+            const ALL: &'static [Self] = &[$(Self::$state),*];
+
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$state => $label),* }
+            }
+        }
+    };
 }
 
-impl VmPower {
-    pub(super) fn from_vsphere(state: &str) -> Option<Self> {
-        match state {
-            "poweredOn" => Some(Self::On),
-            "poweredOff" => Some(Self::Off),
-            "suspended" => Some(Self::Suspended),
-            _ => None,
-        }
+states! {
+    /// Power of a VM.
+    VmPower { On = "poweredOn" => "on", Off = "poweredOff" => "off", Suspended = "suspended" => "suspended" }
+}
+
+states! {
+    /// Whether vCenter has a host under control.
+    HostConnection {
+        Connected = "connected" => "connected",
+        Disconnected = "disconnected" => "disconnected",
+        NotResponding = "notResponding" => "not_responding",
     }
 }
 
-impl State for VmPower {
-    const ALL: &'static [Self] = &[Self::On, Self::Off, Self::Suspended];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::On => "on",
-            Self::Off => "off",
-            Self::Suspended => "suspended",
-        }
+states! {
+    /// Power of a host.
+    HostPower {
+        On = "poweredOn" => "on",
+        Off = "poweredOff" => "off",
+        Standby = "standBy" => "standby",
+        Unknown = "unknown" => "unknown",
     }
 }
 
-/// Whether vCenter has a host under control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum HostConnection {
-    Connected,
-    Disconnected,
-    NotResponding,
+states! {
+    /// How something is, in vSphere's colours. Gray is "not known".
+    Status { Gray = "gray" => "gray", Green = "green" => "green", Yellow = "yellow" => "yellow", Red = "red" => "red" }
 }
 
-impl HostConnection {
-    pub(super) fn from_vsphere(state: &str) -> Option<Self> {
-        match state {
-            "connected" => Some(Self::Connected),
-            "disconnected" => Some(Self::Disconnected),
-            "notResponding" => Some(Self::NotResponding),
-            _ => None,
-        }
+states! {
+    /// Whether VMware Tools run.
+    ToolsState {
+        Running = "guestToolsRunning" => "running",
+        NotRunning = "guestToolsNotRunning" => "not_running",
+        ExecutingScripts = "guestToolsExecutingScripts" => "executing_scripts",
     }
 }
 
-impl State for HostConnection {
-    const ALL: &'static [Self] = &[Self::Connected, Self::Disconnected, Self::NotResponding];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::Disconnected => "disconnected",
-            Self::NotResponding => "not_responding",
-        }
+states! {
+    /// Whether a datastore is being emptied.
+    DatastoreMaintenance {
+        Normal = "normal" => "normal",
+        Entering = "enteringMaintenance" => "entering",
+        In = "inMaintenance" => "in",
     }
 }
 
-/// Power of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum HostPower {
-    On,
-    Off,
-    Standby,
-    Unknown,
-}
-
-impl HostPower {
-    pub(super) fn from_vsphere(state: &str) -> Option<Self> {
-        match state {
-            "poweredOn" => Some(Self::On),
-            "poweredOff" => Some(Self::Off),
-            "standBy" => Some(Self::Standby),
-            "unknown" => Some(Self::Unknown),
-            _ => None,
-        }
+states! {
+    /// What DRS does by itself.
+    Automation {
+        Manual = "manual" => "manual",
+        Partial = "partiallyAutomated" => "partially_automated",
+        Full = "fullyAutomated" => "fully_automated",
     }
 }
 
-impl State for HostPower {
-    const ALL: &'static [Self] = &[Self::On, Self::Off, Self::Standby, Self::Unknown];
+states! {
+    /// Whether a storage adapter works.
+    AdapterState {
+        Online = "online" => "online",
+        Offline = "offline" => "offline",
+        Fault = "fault" => "fault",
+        Unbound = "unbound" => "unbound",
+        Unknown = "unknown" => "unknown",
+    }
+}
 
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::On => "on",
-            Self::Off => "off",
-            Self::Standby => "standby",
-            Self::Unknown => "unknown",
-        }
+states! {
+    /// Whether a storage path works.
+    PathState {
+        Active = "active" => "active",
+        Standby = "standby" => "standby",
+        Disabled = "disabled" => "disabled",
+        Dead = "dead" => "dead",
+        Unknown = "unknown" => "unknown",
     }
 }

@@ -9,27 +9,25 @@ use tracing::{debug, info};
 
 use super::transport::Transport;
 use super::{Error, FaultKind, Session, methods};
-use crate::config::VcenterConfig;
-use crate::metrics::Metrics;
 
 /// How long signing out may take when the exporter stops.
 const SIGN_OUT_LIMIT: Duration = Duration::from_secs(5);
 
-/// One vCenter.
+/// A session of one vCenter at a time. Several clients of one vCenter share its [`Transport`].
 #[derive(Debug)]
 pub struct Client {
-    transport: Transport,
+    transport: Arc<Transport>,
     session: Mutex<Option<Arc<Session>>>,
 }
 
 impl Client {
-    /// Opens no connection yet. Fails where the TLS settings cannot be used.
-    pub fn new(config: VcenterConfig, metrics: Metrics) -> Result<Arc<Self>, Error> {
-        Ok(Arc::new(Self { transport: Transport::new(config, metrics)?, session: Mutex::default() }))
+    /// Opens no connection yet.
+    pub fn new(transport: Arc<Transport>) -> Arc<Self> {
+        Arc::new(Self { transport, session: Mutex::default() })
     }
 
     /// The way to the vCenter, for [`methods`].
-    pub fn transport(&self) -> &Transport {
+    pub fn transport(&self) -> &Arc<Transport> {
         &self.transport
     }
 
@@ -50,7 +48,8 @@ impl Client {
         }
     }
 
-    async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
+    /// The present session, or a new one.
+    pub async fn session(self: &Arc<Self>) -> Result<Arc<Session>, Error> {
         let this = self.clone();
         // A task of its own: a caller that is cancelled in mid-sign-in must not leave a session on the vCenter that
         // nobody knows. `sign_out` waits for the lock, so for this task.
@@ -60,7 +59,7 @@ impl Client {
                 return Ok(session.clone());
             }
             let session = Arc::new(Session::open(&this.transport).await?);
-            info!(vcenter = this.transport.config().name, counters = session.counters.len(), "signed in");
+            debug!(vcenter = this.transport.config().name, "signed in");
             *slot = Some(session.clone());
             Ok(session)
         });
@@ -70,12 +69,12 @@ impl Client {
         }
     }
 
-    /// A session that has not ended by itself is closed.
-    async fn forget(&self, lost: &Arc<Session>, ended: bool) {
+    /// Gives a session up; one that has not ended by itself is closed.
+    pub async fn forget(&self, lost: &Arc<Session>, ended: bool) {
         let mut slot = self.session.lock().await;
         if slot.as_ref().is_some_and(|session| Arc::ptr_eq(session, lost)) {
             *slot = None;
-            if !ended && let Err(error) = methods::logout(&self.transport, &lost.content, &lost.cookie).await {
+            if !ended && let Err(error) = methods::logout(&self.transport, lost).await {
                 debug!(error = error.chain(), "could not sign out");
             }
         }
@@ -85,7 +84,7 @@ impl Client {
     pub async fn sign_out(&self) {
         let sign_out = async {
             let Some(session) = self.session.lock().await.take() else { return Ok(()) };
-            methods::logout(&self.transport, &session.content, &session.cookie).await
+            methods::logout(&self.transport, &session).await
         };
         let vcenter = &self.transport.config().name;
         match tokio::time::timeout(SIGN_OUT_LIMIT, sign_out).await {

@@ -105,7 +105,7 @@ mod tests {
     fn resolve(name: &'static str, unit: CounterUnit) -> Vec<(usize, i32)> {
         let mut xml = Xml::new(ANSWER);
         xml.expect("R").unwrap();
-        decode_counters(xml).unwrap().resolve(&[Counter { name, unit }])
+        decode_counters(xml).unwrap().resolve(&[Counter { name, unit, by_instance: false }])
     }
 
     #[test]

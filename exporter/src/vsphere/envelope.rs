@@ -40,7 +40,8 @@ pub fn open<'a>(text: &'a str, response: &str) -> Result<Answer<'a>, XmlError> {
 }
 
 fn fault(xml: &mut Xml<'_>) -> Result<Fault, XmlError> {
-    let mut found = Fault { kind: FaultKind::Other("unknown".to_owned()), message: String::new(), object: None };
+    let mut found =
+        Fault { kind: FaultKind::Other("unknown".to_owned()), message: String::new(), object: None, property: None };
     while let Some(element) = xml.child()? {
         match element.name() {
             "faultstring" => found.message = xml.text()?.trim().to_owned(),
@@ -50,7 +51,7 @@ fn fault(xml: &mut Xml<'_>) -> Result<Fault, XmlError> {
                         .xsi_type()
                         .unwrap_or_else(|| detail.name().strip_suffix("Fault").unwrap_or(detail.name()).to_owned());
                     found.kind = FaultKind::from_name(&name);
-                    found.object = object_of(xml)?;
+                    (found.object, found.property) = subject(xml)?;
                 }
             }
             _ => xml.skip()?,
@@ -59,16 +60,17 @@ fn fault(xml: &mut Xml<'_>) -> Result<Fault, XmlError> {
     Ok(found)
 }
 
-/// `obj` of ManagedObjectNotFound, `object` of NotAuthenticated and NoPermission.
-fn object_of(xml: &mut Xml<'_>) -> Result<Option<MoRef>, XmlError> {
-    let mut object = None;
+/// `obj` of ManagedObjectNotFound, `object` of NotAuthenticated and NoPermission; `name` of InvalidProperty.
+fn subject(xml: &mut Xml<'_>) -> Result<(Option<MoRef>, Option<String>), XmlError> {
+    let (mut object, mut property) = (None, None);
     while let Some(element) = xml.child()? {
         match (element.name(), element.ref_type()) {
             ("obj" | "object", Some(kind)) => object = Some(MoRef { kind, id: xml.text()?.into_owned() }),
+            ("name", None) => property = Some(xml.text()?.into_owned()),
             _ => xml.skip()?,
         }
     }
-    Ok(object)
+    Ok((object, property))
 }
 
 #[cfg(test)]

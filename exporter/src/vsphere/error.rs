@@ -102,6 +102,8 @@ pub struct Fault {
     pub message: String,
     /// The object that it is about.
     pub object: Option<MoRef>,
+    /// The property that it is about: that of `InvalidProperty`.
+    pub property: Option<String>,
 }
 
 /// Types of fault that are told apart.
@@ -115,6 +117,10 @@ pub enum FaultKind {
     NoPermission,
     /// The object is gone.
     ManagedObjectNotFound,
+    /// The type has no such property in this version of vSphere.
+    InvalidProperty,
+    /// More was asked for than the administrator allows in one query.
+    RestrictedByAdministrator,
     /// Any other, by its name.
     Other(String),
 }
@@ -126,6 +132,8 @@ impl FaultKind {
             "InvalidLogin" => Self::InvalidLogin,
             "NoPermission" => Self::NoPermission,
             "ManagedObjectNotFound" => Self::ManagedObjectNotFound,
+            "InvalidProperty" => Self::InvalidProperty,
+            "RestrictedByAdministrator" => Self::RestrictedByAdministrator,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -136,6 +144,8 @@ impl FaultKind {
             Self::InvalidLogin => "InvalidLogin",
             Self::NoPermission => "NoPermission",
             Self::ManagedObjectNotFound => "ManagedObjectNotFound",
+            Self::InvalidProperty => "InvalidProperty",
+            Self::RestrictedByAdministrator => "RestrictedByAdministrator",
             Self::Other(name) => name,
         }
     }
@@ -229,17 +239,51 @@ impl Error {
     /// Whether a new session may help: it has ended, or what belonged to it is gone.
     pub(super) fn is_session_lost(&self) -> bool {
         self.fault().is_some_and(|fault| {
-            let view_gone = fault
-                .object
-                .as_ref()
-                .is_none_or(|object| object.kind != "VirtualMachine" && object.kind != "HostSystem");
-            fault.kind == FaultKind::NotAuthenticated || (fault.kind == FaultKind::ManagedObjectNotFound && view_gone)
+            let of_session = |object: &MoRef| {
+                ["View", "Collector", "Filter", "Manager"].iter().any(|end| object.kind.ends_with(end))
+                    && object.kind != "HostCertificateManager"
+            };
+            fault.kind == FaultKind::NotAuthenticated
+                || (fault.kind == FaultKind::ManagedObjectNotFound && fault.object.as_ref().is_none_or(of_session))
         })
     }
 
-    /// Whether the next call would wait just as long for nothing.
-    pub fn is_unreachable(&self) -> bool {
-        matches!(self.problem.reason(), FailureReason::Connection | FailureReason::Timeout | FailureReason::Certificate)
+    /// The object of the inventory that is gone, if that is what is wrong.
+    pub fn gone(&self) -> Option<&MoRef> {
+        self.fault().filter(|fault| fault.kind == FaultKind::ManagedObjectNotFound)?.object.as_ref()
+    }
+
+    /// Whether less work in a call, or at the same time, may help: vCenter was too slow, broke down or set a limit.
+    pub fn is_overload(&self) -> bool {
+        match &*self.problem {
+            Problem::Timeout { .. } | Problem::Broken(_) | Problem::TooLarge(_) => true,
+            Problem::Status(status) => *status == 429 || *status >= 500,
+            Problem::Fault(fault) => match &fault.kind {
+                FaultKind::RestrictedByAdministrator => true,
+                // Such as "XML document element count exceeds configured maximum 500000".
+                FaultKind::Other(_) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether vCenter took longer than it may.
+    pub fn is_timeout(&self) -> bool {
+        matches!(&*self.problem, Problem::Timeout { .. })
+    }
+
+    /// Whether there is no way in, so that other calls would fail in the same way.
+    pub fn is_no_connection(&self) -> bool {
+        let no_connection = matches!(
+            &*self.problem,
+            Problem::Connect { .. }
+                | Problem::ConnectTimeout { .. }
+                | Problem::Handshake { .. }
+                | Problem::Certificate(_)
+                | Problem::Secret(_)
+        );
+        no_connection || self.method == Method::Login
     }
 
     /// The error and its causes in one line.

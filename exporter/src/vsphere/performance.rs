@@ -1,4 +1,4 @@
-//! `QueryPerf`: the request for a batch of objects, and its answer.
+//! `QueryPerf`: the request for a batch of objects, and its answer in either of vSphere's formats.
 
 use std::fmt::Write;
 
@@ -9,42 +9,62 @@ use super::xml::{Xml, XmlError, escape};
 use super::{CounterIds, MoRef};
 use crate::catalogue::Counter;
 
-/// ESXi's own sampling: from the host's memory, without vCenter's database.
-const REAL_TIME_INTERVAL: u32 = 20;
+/// ESXi keeps an hour of its samples of 20 s.
+const SAMPLES_KEPT: u32 = 180;
 
-/// A request for the newest real-time sample of a set of counters. All that does not depend on the objects is written
-/// once: the counters are repeated for each object, and make almost all of the body.
+/// How samples are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// An element a sample: shortest for one or two of them.
+    Normal,
+    /// All samples of a series in one text: a quarter of the size for many of them, and zeros are never left out.
+    Csv,
+}
+
+/// A request for samples of a set of counters. All that does not depend on the objects is written once: the counters
+/// are repeated for each object, and make almost all of the body.
 #[derive(Debug, Clone)]
 pub struct PerfRequest {
     head: String,
     before_id: String,
-    after_id: String,
-    counters: Vec<(usize, i32)>,
-    unavailable: usize,
+    tail: String,
+    /// Place in the list of counters, id in this vCenter, whether it is asked of devices.
+    counters: Vec<(usize, i32, bool)>,
+}
+
+/// What to ask of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PerfQuery<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Samples later than this, in Unix milliseconds; the newest one alone without it.
+    pub after: Option<i64>,
+    /// In this format.
+    pub format: Format,
 }
 
 impl PerfRequest {
-    /// For objects of one type, with those of the counters that the vCenter has.
-    pub fn new(perf_manager: &MoRef, kind: &str, counters: &[Counter], ids: &CounterIds) -> Self {
+    /// For objects of one type, with those of the counters that the vCenter has. `interval` is that of the samples.
+    pub fn new(perf_manager: &MoRef, kind: &str, counters: &[Counter], ids: &CounterIds, interval: u32) -> Self {
         let resolved = ids.resolve(counters);
-        let metrics: String = resolved
-            .iter()
-            .map(|(_, id)| format!("<metricId><counterId>{id}</counterId><instance></instance></metricId>"))
-            .collect();
+        let mut metrics = String::new();
+        for (place, id) in &resolved {
+            let instance = if counters[*place].by_instance { "*" } else { "" };
+            // Writing to a String cannot fail.
+            let _infallible =
+                write!(metrics, "<metricId><counterId>{id}</counterId><instance>{instance}</instance></metricId>");
+        }
         Self {
             head: format!(r#"<QueryPerf xmlns="urn:vim25">{}"#, this(perf_manager)),
             before_id: format!(r#"<querySpec><entity type="{kind}">"#),
-            after_id: format!(
-                "</entity><maxSample>1</maxSample>{metrics}<intervalId>{REAL_TIME_INTERVAL}</intervalId><format>normal</format></querySpec>"
-            ),
-            unavailable: counters.len() - resolved.len(),
-            counters: resolved,
+            tail: format!("{metrics}<intervalId>{interval}</intervalId>"),
+            counters: resolved.into_iter().map(|(place, id)| (place, id, counters[place].by_instance)).collect(),
         }
     }
 
-    /// How many counters the vCenter does not have.
-    pub fn unavailable(&self) -> usize {
-        self.unavailable
+    /// How many counters are asked for.
+    pub fn len(&self) -> usize {
+        self.counters.len()
     }
 
     /// Whether there is nothing to ask for.
@@ -52,20 +72,36 @@ impl PerfRequest {
         self.counters.is_empty()
     }
 
-    /// The place of a counter in the list that the request was made from.
-    pub fn place(&self, counter_id: i32) -> Option<usize> {
-        self.counters.iter().find(|(_, id)| *id == counter_id).map(|(place, _)| *place)
+    /// The place of a counter in the list that the request was made from; of a device or of the object as a whole.
+    pub fn place(&self, counter_id: i32, of_device: bool) -> Option<usize> {
+        let found = self.counters.iter().find(|(_, id, by_instance)| *id == counter_id && *by_instance == of_device);
+        found.map(|(place, ..)| *place)
     }
 
     /// The body for these objects.
-    pub fn body(&self, ids: &[String]) -> String {
+    pub fn body<'a>(&self, queries: impl ExactSizeIterator<Item = PerfQuery<'a>>) -> String {
         const TAIL: &str = "</QueryPerf>";
-        let one = self.before_id.len() + self.after_id.len() + 16;
-        let mut body = String::with_capacity(self.head.len() + ids.len() * one + TAIL.len());
+        let one = self.before_id.len() + self.tail.len() + 160;
+        let mut body = String::with_capacity(self.head.len() + queries.len() * one + TAIL.len());
         body.push_str(&self.head);
-        for id in ids {
-            // Writing to a String cannot fail.
-            let _infallible = write!(body, "{}{}{}", self.before_id, escape(id), self.after_id);
+        for query in queries {
+            body.push_str(&self.before_id);
+            body.push_str(&escape(query.id));
+            body.push_str("</entity>");
+            let samples = match query.after.and_then(|after| Timestamp::from_millisecond(after).ok()) {
+                // The start is exclusive.
+                Some(after) => {
+                    let _infallible = write!(body, "<startTime>{after}</startTime>");
+                    SAMPLES_KEPT
+                }
+                None => 1,
+            };
+            let _infallible = write!(body, "<maxSample>{samples}</maxSample>");
+            body.push_str(&self.tail);
+            body.push_str(match query.format {
+                Format::Normal => "<format>normal</format></querySpec>",
+                Format::Csv => "<format>csv</format></querySpec>",
+            });
         }
         body.push_str(TAIL);
         body
@@ -73,25 +109,29 @@ impl PerfRequest {
 }
 
 /// What vCenter knows of one object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct EntityPerformance {
     /// The object's id.
     pub id: String,
-    /// The newest sample of each counter that has one.
-    pub samples: Vec<(i32, Sample)>,
-    /// Series with another number of values than of timestamps. Which value is whose cannot be known.
+    /// The ends of the samples' intervals, by the host's clock, in Unix milliseconds; in any order.
+    pub times: Vec<i64>,
+    /// The length of each interval, in seconds.
+    pub intervals: Vec<u32>,
+    /// The series that are as long as `times`.
+    pub series: Vec<PerfSeries>,
+    /// Series with another number of values than of times. Which value is whose cannot be known.
     pub unpaired: usize,
 }
 
-/// One sample, in vSphere's unit.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
-    /// The end of the interval it is of, by the host's clock.
-    pub time: Timestamp,
-    /// Length of that interval, in seconds.
-    pub interval: u32,
-    /// The value.
-    pub value: i64,
+/// The samples of one counter.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PerfSeries {
+    /// The counter's id in this vCenter.
+    pub counter: i32,
+    /// The device; empty for the object as a whole.
+    pub instance: String,
+    /// In vSphere's unit; negative where there is no sample.
+    pub values: Vec<i64>,
 }
 
 /// Reads the children of a `QueryPerfResponse`.
@@ -102,65 +142,75 @@ pub fn decode_performance(mut xml: Xml<'_>) -> Result<Vec<EntityPerformance>, Xm
             xml.skip()?;
             continue;
         }
-        match element.xsi_type().as_deref() {
-            Some("PerfEntityMetric") | None => entities.push(entity(&mut xml)?),
+        // What was asked for is not always what comes: vcsim of Debian 12 does not know CSV.
+        let format = match element.xsi_type().as_deref() {
+            Some("PerfEntityMetric") | None => Format::Normal,
+            Some("PerfEntityMetricCSV") => Format::Csv,
             Some(other) => {
-                let expected = "PerfEntityMetric".to_owned();
+                let expected = "PerfEntityMetric or PerfEntityMetricCSV".to_owned();
                 return Err(XmlError::Unexpected { expected, found: format!("`{other}`") });
             }
-        }
+        };
+        entities.push(entity(&mut xml, format)?);
     }
     Ok(entities)
 }
 
-struct RawSeries {
-    counter: i32,
-    instance: String,
-    values: Vec<i64>,
-}
-
-fn entity(xml: &mut Xml<'_>) -> Result<EntityPerformance, XmlError> {
-    let (mut id, mut times, mut raw) = (String::new(), Vec::new(), Vec::new());
+fn entity(xml: &mut Xml<'_>, format: Format) -> Result<EntityPerformance, XmlError> {
+    let mut found = EntityPerformance::default();
     while let Some(element) = xml.child()? {
         match element.name() {
-            "entity" => id = xml.text()?.into_owned(),
-            "sampleInfo" => times.push(sample_info(xml)?),
-            "value" => raw.push(series(xml)?),
+            "entity" => found.id = xml.text()?.into_owned(),
+            "sampleInfo" => sample_info(xml, &mut found)?,
+            "sampleInfoCSV" => sample_info_csv(&xml.text()?, &mut found)?,
+            "value" => {
+                let series = series(xml, format, found.times.len())?;
+                found.series.push(series);
+            }
             _ => xml.skip()?,
         }
     }
-    let (mut samples, mut unpaired) = (Vec::with_capacity(raw.len()), 0);
-    for series in raw.into_iter().filter(|series| series.instance.is_empty()) {
-        if series.values.len() != times.len() {
-            unpaired += 1;
-            continue;
-        }
-        // The order is not promised (newest first, in the simulator), and -1 stands for "no sample".
-        let pairs = times.iter().zip(&series.values).filter(|(_, value)| **value >= 0);
-        if let Some(((time, interval), value)) = pairs.max_by_key(|((time, _), _)| *time) {
-            samples.push((series.counter, Sample { time: *time, interval: *interval, value: *value }));
-        }
-    }
-    Ok(EntityPerformance { id, samples, unpaired })
+    let (samples, all) = (found.times.len(), found.series.len());
+    found.series.retain(|series| series.values.len() == samples);
+    found.unpaired = all - found.series.len();
+    Ok(found)
 }
 
-fn sample_info(xml: &mut Xml<'_>) -> Result<(Timestamp, u32), XmlError> {
+fn sample_info(xml: &mut Xml<'_>, found: &mut EntityPerformance) -> Result<(), XmlError> {
     let (mut time, mut interval) = (None, None);
     while let Some(element) = xml.child()? {
         match element.name() {
-            "timestamp" => time = Some(xml.parse(&element, "a time such as `2026-01-31T12:00:00Z`")?),
+            "timestamp" => time = Some(self::time(&xml.text()?, "timestamp")?),
             "interval" => interval = Some(xml.parse(&element, "a whole number")?),
             _ => xml.skip()?,
         }
     }
     let missing = |element: &str| XmlError::Unexpected { expected: element.to_owned(), found: "nothing".to_owned() };
-    Ok((time.ok_or_else(|| missing("timestamp"))?, interval.ok_or_else(|| missing("interval"))?))
+    found.times.push(time.ok_or_else(|| missing("timestamp"))?);
+    found.intervals.push(interval.ok_or_else(|| missing("interval"))?);
+    Ok(())
 }
 
-fn series(xml: &mut Xml<'_>) -> Result<RawSeries, XmlError> {
-    let mut series = RawSeries { counter: 0, instance: String::new(), values: Vec::new() };
+/// `20,2026-01-01T00:00:00Z,20,2026-01-01T00:00:20Z`
+fn sample_info_csv(text: &str, found: &mut EntityPerformance) -> Result<(), XmlError> {
+    let mut words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    while let Some(interval) = words.next() {
+        found.intervals.push(number(interval, "sampleInfoCSV")?);
+        found.times.push(time(words.next().unwrap_or_default(), "sampleInfoCSV")?);
+    }
+    Ok(())
+}
+
+fn series(xml: &mut Xml<'_>, format: Format, samples: usize) -> Result<PerfSeries, XmlError> {
+    let mut series = PerfSeries { values: Vec::with_capacity(samples), ..PerfSeries::default() };
     while let Some(element) = xml.child()? {
         match element.name() {
+            "value" if format == Format::Normal => series.values.push(number(xml.text()?.trim(), "value")?),
+            "value" => {
+                for word in xml.text()?.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+                    series.values.push(number(word, "value")?);
+                }
+            }
             "id" => {
                 while let Some(element) = xml.child()? {
                     match element.name() {
@@ -170,11 +220,26 @@ fn series(xml: &mut Xml<'_>) -> Result<RawSeries, XmlError> {
                     }
                 }
             }
-            "value" => series.values.push(xml.parse(&element, "a whole number")?),
             _ => xml.skip()?,
         }
     }
     Ok(series)
+}
+
+fn number<T: std::str::FromStr>(text: &str, element: &str) -> Result<T, XmlError> {
+    text.parse().map_err(|_| value_error(text, element, "a whole number"))
+}
+
+/// An `xsd:dateTime`. Without a zone it is UTC, which is what vCenter's clock shows.
+fn time(text: &str, element: &str) -> Result<i64, XmlError> {
+    let text = text.trim();
+    let parsed = text.parse::<Timestamp>().ok().or_else(|| format!("{text}Z").parse().ok());
+    let time = parsed.ok_or_else(|| value_error(text, element, "a time such as `2026-01-31T12:00:00Z`"))?;
+    Ok(time.as_millisecond())
+}
+
+fn value_error(text: &str, element: &str, expected: &'static str) -> XmlError {
+    XmlError::Value { element: element.to_owned(), expected, found: text.chars().take(100).collect() }
 }
 
 #[cfg(test)]
@@ -182,75 +247,96 @@ mod tests {
     use super::*;
     use crate::catalogue::CounterUnit;
 
-    /// Samples at these times with these values, as `value@time` of the one that is taken.
-    fn check(times: &[&str], values: &[i64], expected: Result<&str, usize>) {
-        let times: String = times
-            .iter()
-            .map(|time| {
-                format!("<sampleInfo><timestamp>2026-01-01T{time}Z</timestamp><interval>20</interval></sampleInfo>")
-            })
-            .collect();
+    fn decode(answer: &str) -> Result<Vec<EntityPerformance>, XmlError> {
+        let mut xml = Xml::new(answer);
+        xml.expect("R").unwrap();
+        decode_performance(xml)
+    }
+
+    /// One object with samples at these seconds of an hour and these values of one counter.
+    fn normal(seconds: &[&str], values: &[i64]) -> EntityPerformance {
+        let times = seconds.iter().map(|time| {
+            format!("<sampleInfo><timestamp>2026-01-01T10:00:{time}Z</timestamp><interval>20</interval></sampleInfo>")
+        });
         let values: String = values.iter().map(|value| format!("<value>{value}</value>")).collect();
+        let times: String = times.collect();
         let answer = format!(
             r#"<R><returnval xmlns:x="y" x:type="PerfEntityMetric"><entity type="VirtualMachine">vm-1</entity>{times}
                <value x:type="PerfMetricIntSeries"><id><counterId>2</counterId><instance></instance></id>{values}</value>
                </returnval></R>"#
         );
-        let mut xml = Xml::new(&answer);
-        xml.expect("R").unwrap();
-        let found = decode_performance(xml).unwrap();
-        let found = match found[0].samples.first() {
-            Some((2, sample)) => Ok(format!("{}@{}", sample.value, sample.time.strftime("%T"))),
-            _ => Err(found[0].unpaired),
-        };
-        assert_eq!(found.as_deref(), expected.as_ref().map(|text| *text));
+        decode(&answer).unwrap().remove(0)
     }
 
     #[test]
-    fn the_newest_sample_is_taken_in_any_order() {
-        check(&["10:00:40", "10:00:20", "10:00:00"], &[3, 2, 1], Ok("3@10:00:40"));
-        check(&["10:00:00", "10:00:20", "10:00:40"], &[1, 2, 3], Ok("3@10:00:40"));
-    }
-
-    #[test]
-    fn minus_one_is_no_sample() {
-        check(&["10:00:40", "10:00:20"], &[-1, 2], Ok("2@10:00:20"));
-        check(&["10:00:40"], &[-1], Err(0));
+    fn each_value_has_its_time() {
+        let found = normal(&["40", "20"], &[3, -1]);
+        assert_eq!((found.id.as_str(), found.intervals.as_slice()), ("vm-1", &[20, 20][..]));
+        assert_eq!(found.times, [1_767_261_640_000, 1_767_261_620_000]);
+        assert_eq!(found.series[0].values, [3, -1]);
     }
 
     #[test]
     fn values_and_times_that_differ_in_number_are_not_paired() {
-        check(&["10:00:40", "10:00:20", "10:00:00"], &[3, 2], Err(1));
-        check(&["10:00:40"], &[], Err(1));
-        check(&[], &[], Err(0));
+        for values in [&[3, 2][..], &[]] {
+            let found = normal(&["40", "20", "00"], values);
+            assert_eq!((found.series.len(), found.unpaired), (0, 1));
+        }
     }
 
     #[test]
-    fn only_the_aggregate_of_an_object_is_read() {
-        let answer = r#"<R><returnval><entity type="VirtualMachine">vm-1</entity>
-            <sampleInfo><timestamp>2026-01-01T00:00:00Z</timestamp><interval>20</interval></sampleInfo>
-            <value><id><counterId>2</counterId><instance>*</instance></id><value>7</value></value></returnval></R>"#;
-        let mut xml = Xml::new(answer);
-        xml.expect("R").unwrap();
-        assert_eq!(decode_performance(xml).unwrap()[0].samples, []);
+    fn the_second_format_says_the_same() {
+        let answer = r#"<R><returnval xmlns:x="y" x:type="PerfEntityMetricCSV"><entity type="VirtualMachine">vm-1</entity>
+            <sampleInfoCSV>20,2026-01-01T10:00:40Z,20,2026-01-01T10:00:20Z</sampleInfoCSV>
+            <value x:type="PerfMetricSeriesCSV"><id><counterId>2</counterId><instance></instance></id><value>3,-1</value></value>
+            </returnval></R>"#;
+        assert_eq!(decode(answer).unwrap()[0], normal(&["40", "20"], &[3, -1]));
     }
 
     #[test]
-    fn an_answer_in_a_format_that_was_not_asked_for_is_an_error() {
-        let mut xml = Xml::new(r#"<R><returnval xmlns:x="y" x:type="PerfEntityMetricCSV"></returnval></R>"#);
-        xml.expect("R").unwrap();
-        let error = decode_performance(xml).unwrap_err();
-        assert_eq!(error.to_string(), "expected the element `PerfEntityMetric`, found `PerfEntityMetricCSV`");
+    fn an_object_without_samples_has_none() {
+        let answer = r#"<R><returnval xmlns:x="y" x:type="PerfEntityMetricCSV"><entity type="VirtualMachine">vm-1</entity>
+            <sampleInfoCSV></sampleInfoCSV></returnval></R>"#;
+        assert_eq!(decode(answer).unwrap()[0].times, Vec::<i64>::new());
+    }
+
+    #[test]
+    fn what_is_no_number_and_no_time_is_named() {
+        let csv = |info: &str, values: &str| {
+            let answer = format!(
+                r#"<R><returnval xmlns:x="y" x:type="PerfEntityMetricCSV"><sampleInfoCSV>{info}</sampleInfoCSV>
+                   <value><value>{values}</value></value></returnval></R>"#
+            );
+            decode(&answer).unwrap_err().to_string()
+        };
+        assert_eq!(csv("20", "1"), "expected a time such as `2026-01-31T12:00:00Z` in `sampleInfoCSV`, found ``");
+        assert_eq!(csv("20,2026-01-01T10:00:40Z", "1,x"), "expected a whole number in `value`, found `x`");
+    }
+
+    #[test]
+    fn an_answer_in_an_unknown_format_is_an_error() {
+        let error = decode(r#"<R><returnval xmlns:x="y" x:type="PerfBinary"></returnval></R>"#).unwrap_err();
+        let expected = "expected the element `PerfEntityMetric or PerfEntityMetricCSV`, found `PerfBinary`";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]
     fn the_request_repeats_its_counters_for_each_object() {
         let manager = MoRef { kind: "PerformanceManager".to_owned(), id: "PerfMgr".to_owned() };
-        let counters = [Counter { name: "cpu.usage.average", unit: CounterUnit::Percent }];
-        let request = PerfRequest::new(&manager, "VirtualMachine", &counters, &CounterIds::default());
-        assert_eq!((request.unavailable(), request.is_empty()), (1, true));
-        let body = request.body(&["vm-1".to_owned(), "vm<2".to_owned()]);
+        let counters = [Counter { name: "cpu.usage.average", unit: CounterUnit::Percent, by_instance: false }];
+        let request = PerfRequest::new(&manager, "VirtualMachine", &counters, &CounterIds::default(), 20);
+        assert!(request.is_empty());
+        let body = request.body(
+            [
+                PerfQuery { id: "vm-1", after: None, format: Format::Normal },
+                PerfQuery { id: "vm<2", after: Some(1_767_261_620_000), format: Format::Csv },
+            ]
+            .into_iter(),
+        );
         assert_eq!(body.matches("<querySpec>").count(), 2);
-        assert!(body.contains(">vm&lt;2</entity>"), "{body}");
+        assert!(
+            body.contains(">vm&lt;2</entity><startTime>2026-01-01T10:00:20Z</startTime><maxSample>180</maxSample>")
+        );
+        assert!(body.contains(">vm-1</entity><maxSample>1</maxSample>"), "{body}");
     }
 }

@@ -1,5 +1,6 @@
 //! One SOAP call over HTTPS: limits, retries, and errors that say what happened.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -8,7 +9,7 @@ use url::Url;
 
 use super::Method;
 use super::envelope::{self, Answer};
-use super::error::{self, Error, FaultKind, Problem};
+use super::error::{self, Error, Fault, FaultKind, Problem};
 use super::xml::{Xml, XmlError};
 use crate::config::VcenterConfig;
 use crate::metrics::Metrics;
@@ -19,6 +20,10 @@ const MAX_WAIT: Duration = Duration::from_secs(30);
 /// The API version that requests are written in. Every vCenter since 6.5 takes it.
 const SOAP_ACTION: &str = "urn:vim25/6.5";
 
+/// How long vCenter may keep a wait for updates open before it says that there are none. Shorter than what firewalls
+/// take for a dead connection.
+pub(super) const MAX_UPDATE_WAIT: Duration = Duration::from_secs(120);
+
 /// The way to one vCenter.
 #[derive(Debug)]
 pub struct Transport {
@@ -27,6 +32,24 @@ pub struct Transport {
     /// Bounds requests in flight, and with HTTP/1.1 so the connections.
     permits: Semaphore,
     metrics: Metrics,
+    last_answer: Mutex<Option<Instant>>,
+    refusals: Mutex<Refusals>,
+    back_off: BackOff,
+}
+
+/// How long a sign-in waits after refused ones: a wrong password must not be tried until the user is locked out.
+#[derive(Debug, Clone, Copy)]
+pub struct BackOff {
+    /// After the first refusal; doubled at each of the next.
+    pub first: Duration,
+    /// The longest.
+    pub most: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Refusals {
+    count: u32,
+    until: Option<Instant>,
 }
 
 /// A decoded answer.
@@ -43,7 +66,8 @@ struct RawReply {
 }
 
 impl Transport {
-    pub(super) fn new(config: VcenterConfig, metrics: Metrics) -> Result<Self, Error> {
+    /// Opens no connection yet. Fails where the TLS settings cannot be used.
+    pub fn new(config: VcenterConfig, back_off: BackOff, metrics: Metrics) -> Result<Self, Error> {
         let failed = |problem: Problem| Error {
             vcenter: config.name.clone(),
             method: Method::RetrieveServiceContent,
@@ -53,7 +77,6 @@ impl Transport {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .connect_timeout(config.connect_timeout)
-            .timeout(config.request_timeout)
             .pool_max_idle_per_host(config.max_connections)
             // Credentials go to the configured address and nowhere else.
             .redirect(reqwest::redirect::Policy::none())
@@ -61,15 +84,49 @@ impl Transport {
             .user_agent(concat!("lynceus-exporter/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| failed(Problem::Http(error.to_string())))?;
-        Ok(Self { permits: Semaphore::new(config.max_connections), config, http, metrics })
+        Ok(Self {
+            permits: Semaphore::new(config.max_connections),
+            config,
+            http,
+            metrics,
+            last_answer: Mutex::default(),
+            refusals: Mutex::default(),
+            back_off,
+        })
     }
 
-    pub(super) fn config(&self) -> &VcenterConfig {
+    /// How it is set up.
+    pub fn config(&self) -> &VcenterConfig {
         &self.config
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// When vCenter last answered a call, be it with a fault.
+    pub fn last_answer(&self) -> Option<Instant> {
+        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails while a sign-in would come too soon after one that was refused.
+    pub(super) fn may_sign_in(&self) -> Result<(), Error> {
+        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.until.is_some_and(|until| Instant::now() < until) {
+            return Err(self.error(Method::Login, Problem::InvalidLogin(self.config.username.clone())));
+        }
+        Ok(())
+    }
+
+    fn signed_in(&self, refused: bool) {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if !refused {
+            *refusals = Refusals::default();
+            return;
+        }
+        let wait = self.back_off.first.saturating_mul(1 << refusals.count.min(16)).min(self.back_off.most);
+        refusals.count += 1;
+        refusals.until = Some(Instant::now() + wait);
     }
 
     pub(super) fn error(&self, method: Method, problem: Problem) -> Error {
@@ -92,8 +149,15 @@ impl Transport {
                 Err(problem) => problem,
             };
             self.metrics.request_failed(&self.config.name, method, problem.reason());
-            // A sign-in whose answer was lost may have opened a session; another one would open a second.
-            let again = if method == Method::Login { problem.is_before_request() } else { problem.is_transient() };
+            let again = match method {
+                // A sign-in whose answer was lost may have opened a session; another one would open a second.
+                Method::Login => problem.is_before_request(),
+                // The next collection asks for what this one has missed, and of fewer objects.
+                Method::QueryPerf => problem.is_transient() && !matches!(problem, Problem::Timeout { .. }),
+                // What was answered last is not known, so the inventory is read anew.
+                Method::WaitForUpdatesEx => false,
+                _ => problem.is_transient(),
+            };
             if !again || attempt == self.config.max_retries {
                 return Err(self.error(method, problem));
             }
@@ -114,15 +178,21 @@ impl Transport {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.map_err(|error| Problem::Http(error.to_string()))?;
         let start = Instant::now();
-        let raw = self.exchange(body, cookie).await;
+        let raw = self.exchange(method, body, cookie).await;
         self.metrics.request(&self.config.name, method, start.elapsed());
         let raw = raw?;
         self.metrics.response_bytes(&self.config.name, raw.text.len());
         let response = format!("{method}Response");
+        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let answer = envelope::open(&raw.text, &response).and_then(|answer| match answer {
             Answer::Response(xml) => Ok(Ok(decode(xml)?)),
             Answer::Fault(fault) => Ok(Err(fault)),
         });
+        if method == Method::Login
+            && let Ok(Ok(_) | Err(Fault { kind: FaultKind::InvalidLogin, .. })) = &answer
+        {
+            self.signed_in(matches!(answer, Ok(Err(_))));
+        }
         match answer {
             Ok(Ok(value)) => Ok(Reply { value, cookie: raw.cookie }),
             Ok(Err(fault)) if fault.kind == FaultKind::InvalidLogin => {
@@ -134,21 +204,22 @@ impl Transport {
         }
     }
 
-    async fn exchange(&self, body: bytes::Bytes, cookie: Option<&str>) -> Result<RawReply, Problem> {
+    async fn exchange(&self, method: Method, body: bytes::Bytes, cookie: Option<&str>) -> Result<RawReply, Problem> {
         let mut request = self
             .http
             .post(self.config.url.clone())
             .header(http::header::CONTENT_TYPE, "text/xml; charset=utf-8")
             .header("SOAPAction", SOAP_ACTION)
+            .timeout(self.limit(method))
             .body(body);
         if let Some(cookie) = cookie {
             request = request.header(http::header::COOKIE, cookie);
         }
-        let mut response = request.send().await.map_err(|error| self.classify(&error))?;
+        let mut response = request.send().await.map_err(|error| self.classify(method, &error))?;
         let (status, cookie) = (response.status().as_u16(), session_cookie(response.headers()));
         let limit = self.config.max_response_bytes;
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.classify(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.classify(method, &error))? {
             if bytes.len() + chunk.len() > limit {
                 return Err(Problem::TooLarge(limit));
             }
@@ -161,8 +232,14 @@ impl Transport {
         Ok(RawReply { status, cookie, text })
     }
 
-    fn classify(&self, error: &reqwest::Error) -> Problem {
-        let (connect, request) = (self.config.connect_timeout, self.config.request_timeout);
+    /// How long the answer may take.
+    fn limit(&self, method: Method) -> Duration {
+        let wait = if method == Method::WaitForUpdatesEx { MAX_UPDATE_WAIT } else { Duration::ZERO };
+        self.config.request_timeout + wait
+    }
+
+    fn classify(&self, method: Method, error: &reqwest::Error) -> Problem {
+        let (connect, request) = (self.config.connect_timeout, self.limit(method));
         error::from_reqwest(error, address(&self.config.url), connect, request)
     }
 }

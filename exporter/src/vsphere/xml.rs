@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 
 /// An answer that is not the XML it should be.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,21 @@ impl<'a> Xml<'a> {
         }
     }
 
+    /// The next child, or `None` at the end; the text before it is appended. For elements that may hold either.
+    pub fn child_or_text(&mut self, text: &mut String) -> Result<Option<Element<'a>>, XmlError> {
+        loop {
+            match self.event()? {
+                Event::Start(start) => return Ok(Some(Element(start))),
+                Event::End(_) => return Ok(None),
+                Event::Eof => return Err(XmlError::Truncated),
+                Event::Text(part) => text.push_str(&part.into_inner()),
+                Event::CData(part) => text.push_str(&part.into_inner()),
+                Event::GeneralRef(reference) => text.push_str(&self.resolve(&reference)?),
+                _ => {}
+            }
+        }
+    }
+
     /// The next child, which has to be this one.
     pub fn expect(&mut self, name: &str) -> Result<Element<'a>, XmlError> {
         let unexpected = |found: String| XmlError::Unexpected { expected: name.to_owned(), found };
@@ -117,17 +132,7 @@ impl<'a> Xml<'a> {
             match self.event()? {
                 Event::Text(part) => append(&mut text, part.into_inner()),
                 Event::CData(part) => append(&mut text, part.into_inner()),
-                Event::GeneralRef(reference) => {
-                    let resolved = match reference.resolve_char_ref() {
-                        Ok(Some(c)) => c.to_string(),
-                        Ok(None) => match quick_xml::escape::resolve_predefined_entity(&reference) {
-                            Some(resolved) => resolved.to_owned(),
-                            None => return Err(self.malformed(&format!("unknown entity `{}`", &*reference))),
-                        },
-                        Err(error) => return Err(self.malformed(&error)),
-                    };
-                    text.to_mut().push_str(&resolved);
-                }
+                Event::GeneralRef(reference) => text.to_mut().push_str(&self.resolve(&reference)?),
                 Event::Start(_) => self.skip()?,
                 Event::End(_) => return Ok(text),
                 Event::Eof => return Err(XmlError::Truncated),
@@ -161,6 +166,16 @@ impl<'a> Xml<'a> {
             }
         }
         Ok(())
+    }
+
+    fn resolve(&self, reference: &BytesRef<'_>) -> Result<Cow<'static, str>, XmlError> {
+        match reference.resolve_char_ref() {
+            Ok(Some(c)) => Ok(Cow::Owned(c.to_string())),
+            Ok(None) => quick_xml::escape::resolve_predefined_entity(reference)
+                .map(Cow::Borrowed)
+                .ok_or_else(|| self.malformed(&format!("unknown entity `{}`", &**reference))),
+            Err(error) => Err(self.malformed(&error)),
+        }
     }
 
     fn event(&mut self) -> Result<Event<'a>, XmlError> {

@@ -1,9 +1,11 @@
 //! Config files, good and bad.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use lynceus_exporter::Config;
+use lynceus_exporter::ownership::Facts;
 use lynceus_service::{load, parse_config};
 
 const VCENTER: &str = "vcenters: [{name: vc01, url: 'https://vc01', username: u, password_env: P}]\n";
@@ -30,7 +32,9 @@ fn the_example_is_valid_and_shows_the_defaults() {
         )
     };
     assert_eq!(limits(&example, 0), limits(&plain, 0));
-    assert_eq!(example.ownership.team("db-1"), "red");
+    let attributes = BTreeMap::new();
+    let facts = Facts { name: "db-1", folder: "/", resource_pool: "/", tags: &[], attributes: &attributes };
+    assert_eq!(example.terms.ownership.of(&facts).team, "red");
 }
 
 #[test]
@@ -76,6 +80,11 @@ collection:
 ownership:
   - team: ""
     vm_name: "db-(.*"
+  - team: "${squad}"
+    tags: { owner: "(?<team>.*)" }
+  - vm_name: "x"
+info_labels:
+  tags: [Env, env]
 "#;
     insta::assert_snapshot!(error(yaml));
 }

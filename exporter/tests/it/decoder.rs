@@ -1,11 +1,10 @@
 //! The decoders on answers that are damaged in any way: an error or less content, never a panic.
 
-use lynceus_exporter::inventory::build;
-use lynceus_exporter::ownership::Ownership;
-use lynceus_exporter::vsphere::{Answer, decode_counters, decode_objects, decode_performance, open};
+use lynceus_exporter::inventory::{Terms, build};
+use lynceus_exporter::vsphere::{Answer, decode_counters, decode_objects, decode_performance, decode_updates, open};
 use proptest::prelude::*;
 
-use crate::golden::{COUNTERS, HOST_PERFORMANCE, INVENTORY};
+use crate::golden::{COUNTERS, HOST_PERFORMANCE, INVENTORY, mirror};
 
 fn decode(text: &str) {
     for response in ["RetrievePropertiesExResponse", "QueryPerfResponse"] {
@@ -15,10 +14,13 @@ fn decode(text: &str) {
         if let Ok(Answer::Response(xml)) = open(text, response) {
             drop(decode_performance(xml));
         }
+        if let Ok(Answer::Response(xml)) = open(text, response) {
+            drop(decode_updates(xml));
+        }
         if let Ok(Answer::Response(xml)) = open(text, response)
             && let Ok(page) = decode_objects(xml)
         {
-            build(page.objects, &Ownership::default());
+            build(&mirror(page.objects), &Terms::default());
         }
     }
 }

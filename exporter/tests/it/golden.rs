@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lynceus_demo::tool;
-use lynceus_exporter::catalogue::{Counter, host_counters, vm_counters};
-use lynceus_exporter::collect::readings;
-use lynceus_exporter::inventory::build;
-use lynceus_exporter::ownership::Ownership;
+use lynceus_exporter::catalogue::Class;
+use lynceus_exporter::inventory::{Mirror, Terms, build};
+use lynceus_exporter::ledger::Ledger;
+use lynceus_exporter::ownership::{Condition, Ownership, Rule, Subject};
 use lynceus_exporter::page;
-use lynceus_exporter::state::{Findings, Part, Reading, State};
+use lynceus_exporter::state::{Health, Performance, State};
 use lynceus_exporter::vsphere::{
-    Answer, CounterIds, MoRef, PerfRequest, Xml, decode_counters, decode_objects, decode_performance, open,
+    Answer, Change, CounterIds, MoRef, Object, ObjectUpdate, PerfRequest, UpdateKind, Xml, decode_counters,
+    decode_objects, decode_performance, open,
 };
 
 pub(crate) const INVENTORY: &str = include_str!("../golden/inventory.xml");
@@ -33,31 +34,70 @@ fn response<'a>(text: &'a str, name: &str) -> Xml<'a> {
     }
 }
 
-fn part<T>(found: T, milliseconds: u64) -> Part<T> {
-    Part { found: Some(found), error: None, duration: Duration::from_millis(milliseconds) }
+/// A mirror of these objects and no others.
+pub(crate) fn mirror(objects: Vec<Object>) -> Mirror {
+    let mut mirror = Mirror::default();
+    for Object { reference, properties } in objects {
+        let change = |(path, value): (Box<str>, _)| Change { path: path.into(), value: Some(value), partial: false };
+        let changes = properties.into_iter().map(change).collect();
+        let update = ObjectUpdate { kind: UpdateKind::Enter, object: reference, changes };
+        let _read_again = mirror.apply(update);
+    }
+    mirror
 }
 
-fn performance(kind: &str, counters: &[Counter], ids: &CounterIds, answer: &str) -> Vec<Reading> {
+fn take(ledger: &mut Ledger, class: Class, ids: &CounterIds, identity: impl Fn(&str) -> Option<String>, answer: &str) {
     let manager = MoRef { kind: "PerformanceManager".to_owned(), id: "PerfMgr".to_owned() };
-    let request = PerfRequest::new(&manager, kind, counters, ids);
-    readings(&request, decode_performance(response(answer, "QueryPerfResponse")).unwrap())
+    let request = PerfRequest::new(&manager, class.kind(), &class.counters(), ids, 20);
+    for found in decode_performance(response(answer, "QueryPerfResponse")).unwrap() {
+        let Some(id) = identity(&found.id) else { continue };
+        ledger.take(&id, &found, |counter, device| request.place(counter, device), Instant::now());
+    }
 }
 
 fn render() -> String {
-    let mut ownership = Ownership::default();
-    ownership.push("red".to_owned(), "DC0_C0_.*").unwrap();
+    let rule = Rule {
+        team: Some("red".to_owned()),
+        tier: Some("gold".to_owned()),
+        conditions: vec![Condition::new(Subject::Name, "DC0_C0_.*").unwrap()],
+    };
+    let terms = Terms { ownership: Ownership::new(vec![rule]), ..Terms::default() };
     let objects = decode_objects(response(INVENTORY, "RetrievePropertiesExResponse")).unwrap().objects;
     let ids = decode_counters(response(COUNTERS, "RetrievePropertiesExResponse")).unwrap();
-    let mut host_performance = part(performance("HostSystem", &host_counters(), &ids, HOST_PERFORMANCE), 40);
-    host_performance.error = Some("1 of 2 batches failed".to_owned());
-    let findings = Findings {
-        inventory: part(Arc::new(build(objects, &ownership)), 120),
-        vm_performance: part(performance("VirtualMachine", &vm_counters(), &ids, VM_PERFORMANCE), 250),
-        host_performance,
+    let inventory = Arc::new(build(&mirror(objects), &terms));
+    let mut state = State::new(Duration::from_secs(30));
+    state.replace_inventory(inventory.clone());
+    state.kept(Instant::now());
+    let vm = |moref: &str| inventory.vms.iter().find(|vm| vm.moref == moref).map(|vm| vm.id.clone());
+    take(state.ledger_mut(Class::Vm), Class::Vm, &ids, vm, VM_PERFORMANCE);
+    let host = |moref: &str| inventory.hosts.iter().find(|host| host.moref == moref).map(|host| host.id.clone());
+    take(state.ledger_mut(Class::Host), Class::Host, &ids, host, HOST_PERFORMANCE);
+    let health = |collector, error: Option<&str>, millis| Health {
+        collector,
+        error: error.map(str::to_owned),
+        duration: Duration::from_millis(millis),
+        ..Health::default()
     };
-    let (now, mut state) = (Instant::now(), State::new(Duration::from_secs(30)));
-    state.apply(findings, now, 1_780_000_000.0);
-    page::render(&state, now).0
+    let performance = Performance {
+        expected: 9,
+        returned: 8,
+        late: 1,
+        sample_age: Some(12.5),
+        batch_size: 300,
+        in_flight: 5,
+        sick_hosts: 1,
+        samples: 1234,
+        missing: 3,
+    };
+    state.note(health("inventory", None, 120), 1_780_000_000.0);
+    let vm = Health {
+        interval: Some(Duration::from_secs(30)),
+        performance: Some(performance),
+        ..health("vm_performance", None, 250)
+    };
+    state.note(vm, 1_780_000_000.0);
+    state.note(health("host_performance", Some("1 of 2 batches failed"), 40), 1_780_000_000.0);
+    page::render(&state, Instant::now(), 0, 1).0
 }
 
 #[test]

@@ -107,7 +107,7 @@ async fn a_restart_of_vcenter_is_survived() {
     estate.vcsim = start_vcsim(estate.dir.path(), 8, port).await;
     let after = exporter.page_where("a whole collection", all_succeeded).await;
     assert!(last_success(&after) > last_success(&down));
-    assert_eq!(exporter.own("lynceus_exporter_sign_ins_total{").await, 2.0);
+    assert_eq!(exporter.own("lynceus_exporter_sign_ins_total{").await, 4.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +120,7 @@ async fn no_session_is_left_behind() {
     let sessions =
         sessions.replace("'lynceus-exporter' in s.userAgent", "s.key != content.sessionManager.currentSession.key");
     let Some(before) = pyvmomi(&estate.vcsim.url, &sessions) else { return };
-    assert_eq!(before, "1\n");
+    assert_eq!(before, "2\n");
     let status = exporter.process.terminate(LIMIT).await.unwrap();
     assert!(status.success(), "{status}");
     assert_eq!(pyvmomi(&estate.vcsim.url, &sessions).unwrap(), "0\n");

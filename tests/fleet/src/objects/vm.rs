@@ -410,11 +410,17 @@ fn layout(cx: &Cx<'_>, vm: &Vm, path: Path<'_>) -> Option<Value> {
                     .with("accessible", true)
             }))
         });
-        // Descriptor and extent of each disk follow the two files of the VM itself.
+        // Descriptor and extent of each disk follow the two files of the VM itself; then come the snapshots, which are
+        // written to in place of the first disk.
         f.set("disk", || {
+            let unit = |keys: Vec<i32>| record("").with("fileKey", list(keys));
+            let deltas = i32::try_from(2 * vm.config.disks.len() + 2).unwrap_or(i32::MAX);
             list(vm.config.disks.iter().zip(1..).map(|(disk, pair): (_, i32)| {
-                let unit = record("").with("fileKey", list([2 * pair, 2 * pair + 1]));
-                record("").with("key", disk.key).with("chain", list([unit]))
+                let mut chain = vec![unit(vec![2 * pair, 2 * pair + 1])];
+                if pair == 1 {
+                    chain.extend((deltas..).take(vm.snapshots.len()).map(|key| unit(vec![key])));
+                }
+                record("").with("key", disk.key).with("chain", list(chain))
             }))
         });
         f.set("timestamp", || Value::Time(cx.moment.now.0));

@@ -1,0 +1,404 @@
+//! The samples of one class of objects: asked for in batches, taken into the books as they come.
+//!
+//! A cycle asks each object for what it has had since its mark. A query that fails loses nothing: the next cycle asks for
+//! the same, and more. What takes longer than the interval is left to itself: its objects are *late*, all others are
+//! collected on time, and its hosts are asked by themselves from then on, until one of them answers again. So one sick
+//! host costs its own VMs and no others.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::{Id, JoinSet};
+use tokio::time::{sleep, sleep_until};
+use tracing::debug;
+
+use super::Estate;
+use super::plan::{Batch, batches, targets};
+use super::pressure::Pressure;
+use super::unix_millis;
+use crate::catalogue::Class;
+use crate::state::{Health, Performance};
+use crate::vsphere::{Client, EntityPerformance, Error, Format, PerfQuery, PerfRequest, Session, methods};
+
+/// How many objects that vanish between inventory and query are taken out of one batch before it is given up.
+const MAX_VANISHED: usize = 20;
+
+/// Queries without an answer that are waited for beside the present cycle.
+const MAX_LATE: usize = 10;
+
+/// Queries in one cycle that are asked again in halves. The next cycle begins with smaller ones anyway.
+const MAX_HALVED: usize = 8;
+
+/// From so many samples on, the format that writes them in one text is shorter.
+const MANY_SAMPLES: i64 = 3;
+
+/// What roll-ups can be asked for without vCenter's database.
+const HISTORY_MILLIS: i64 = 30 * 60_000;
+
+/// vCenter adds up the counters of a cluster from its hosts, and counts them all.
+const CLUSTER_BATCH: usize = 1;
+
+/// Collects one class for as long as it is polled.
+pub async fn run(estate: &Arc<Estate>, client: &Arc<Client>, class: Class) {
+    let interval = match class {
+        Class::Vm => estate.collection.interval,
+        Class::Host => estate.collection.host_interval,
+        Class::Datastore | Class::Cluster => estate.collection.history_interval,
+    };
+    let counters = class.counters().len();
+    let mut pressure = Pressure::new(&estate.collection, counters);
+    if class == Class::Cluster {
+        pressure.limit(CLUSTER_BATCH);
+    }
+    let mut collector = Collector {
+        estate: estate.clone(),
+        client: client.clone(),
+        class,
+        interval,
+        pressure,
+        sick: HashSet::new(),
+        running: JoinSet::new(),
+        open: HashMap::new(),
+        totals: (0, 0),
+    };
+    let mut last_start: Option<Instant> = None;
+    loop {
+        estate.until_followed().await;
+        let start = Instant::now();
+        let between = last_start.map(|last| start - last);
+        last_start = Some(start);
+        collector.cycle(start, between).await;
+        sleep(interval.saturating_sub(start.elapsed())).await;
+    }
+}
+
+struct Collector {
+    estate: Arc<Estate>,
+    client: Arc<Client>,
+    class: Class,
+    interval: Duration,
+    pressure: Pressure,
+    /// Hosts that a query failed on.
+    sick: HashSet<String>,
+    running: JoinSet<Outcome>,
+    /// What the running queries ask, by task.
+    open: HashMap<Id, Batch>,
+    /// Samples taken in, samples missing, since the start.
+    totals: (u64, u64),
+}
+
+type Outcome = (Result<Vec<Answer>, Error>, Duration);
+
+/// What a query brought of one object: its identity, the answer, and the counters that were asked for.
+struct Answer {
+    id: String,
+    found: EntityPerformance,
+    request: Arc<PerfRequest>,
+}
+
+/// What happened in one cycle.
+#[derive(Default)]
+struct Tally {
+    returned: usize,
+    newest: i64,
+    slowest: Duration,
+    queries: usize,
+    failed: usize,
+    halved: usize,
+    first_error: Option<Error>,
+}
+
+impl Collector {
+    async fn cycle(&mut self, start: Instant, between: Option<Duration>) {
+        let (mut tally, mut late, mut expected) = (Tally::default(), 0, 0);
+        match self.server_now().await {
+            Err(error) => tally.first_error = Some(error),
+            Ok(server_now) => {
+                self.reap(&mut tally);
+                let queue = self.plan(server_now);
+                let busy: HashSet<&str> = self.open.values().flat_map(Batch::ids).collect();
+                late = busy.len();
+                expected = late + queue.iter().map(|batch| batch.targets.len()).sum::<usize>();
+                self.work_off(queue, server_now, start, &mut tally).await;
+                late = late.max(self.open.values().map(|batch| batch.targets.len()).sum());
+                let age = (tally.newest > 0).then(|| (server_now - tally.newest) as f64 / 1000.0);
+                self.finish(start, between, expected, late, age, tally);
+                return;
+            }
+        }
+        self.finish(start, between, expected, late, None, tally);
+    }
+
+    /// The server's clock: marks and samples are of it.
+    async fn server_now(&self) -> Result<i64, Error> {
+        let client = &self.client;
+        let before = unix_millis();
+        let server = client
+            .within_session(|session| async move { methods::current_time(client.transport(), &session).await })
+            .await?;
+        let mut state = self.estate.state();
+        state.answered(Instant::now());
+        // Half of the time that the answer took was on the way to the server.
+        state.clock_skew = Some((server - (before + unix_millis()) / 2) as f64 / 1000.0);
+        Ok(server)
+    }
+
+    /// Takes what came late, between two cycles.
+    fn reap(&mut self, tally: &mut Tally) {
+        while let Some(done) = self.running.try_join_next_with_id() {
+            let (id, outcome) = done.unwrap_or_else(|stopped| std::panic::resume_unwind(stopped.into_panic()));
+            // Halves need not be asked: what they would ask is planned anew.
+            self.done(id, outcome, &mut VecDeque::new(), tally);
+        }
+    }
+
+    fn plan(&mut self, server_now: i64) -> VecDeque<Batch> {
+        let mut state = self.estate.state();
+        let Some(inventory) = state.last_inventory().cloned() else { return VecDeque::new() };
+        let (mut targets, paused) = targets(self.class, &inventory, &self.estate.terms);
+        let ledger = state.ledger_mut(self.class);
+        paused.iter().for_each(|id| ledger.pause(id));
+        ledger.forget(server_now);
+        drop(state);
+        let busy: HashSet<&str> = self.open.values().flat_map(Batch::ids).collect();
+        targets.retain(|target| !busy.contains(target.id.as_str()));
+        let hosts: HashSet<&str> = targets.iter().map(|target| target.host.as_str()).collect();
+        self.sick.retain(|host| hosts.contains(host.as_str()) || busy.contains(host.as_str()));
+        batches(targets, self.pressure.batch, &self.sick).into()
+    }
+
+    /// Until all is asked and answered, but for what takes longer than the interval.
+    async fn work_off(&mut self, mut queue: VecDeque<Batch>, server_now: i64, start: Instant, tally: &mut Tally) {
+        let deadline = tokio::time::Instant::from_std(start + self.interval);
+        let (mut late, mut in_time): (HashSet<Id>, bool) = (self.open.keys().copied().collect(), true);
+        loop {
+            while self.open.len() - late.len() < self.pressure.in_flight
+                && late.len() <= MAX_LATE
+                && let Some(batch) = queue.pop_front()
+            {
+                tally.queries += 1;
+                self.ask(batch, server_now);
+            }
+            if self.open.len() == late.len() {
+                return;
+            }
+            tokio::select! {
+                done = self.running.join_next_with_id() => {
+                    let Some(done) = done else { return };
+                    let (id, outcome) = done.unwrap_or_else(|stopped| std::panic::resume_unwind(stopped.into_panic()));
+                    late.remove(&id);
+                    self.done(id, outcome, &mut queue, tally);
+                    if tally.first_error.as_ref().is_some_and(Error::is_no_connection) {
+                        // The rest would only wait, or try a wrong password again.
+                        queue.clear();
+                    }
+                }
+                () = sleep_until(deadline), if in_time => {
+                    // What is still open is waited for, but not by this cycle.
+                    in_time = false;
+                    late = self.open.keys().copied().collect();
+                    self.suspect();
+                }
+            }
+        }
+    }
+
+    /// Marks the hosts of all running queries: each of them will be asked by itself.
+    fn suspect(&mut self) {
+        for batch in self.open.values() {
+            self.sick.extend(batch.hosts());
+        }
+        debug!(vcenter = self.estate.name, hosts = self.sick.len(), "queries take longer than the interval");
+    }
+
+    fn ask(&mut self, batch: Batch, server_now: i64) {
+        let (estate, client, class) = (self.estate.clone(), self.client.clone(), self.class);
+        let asked = batch.clone();
+        let task = self.running.spawn(async move {
+            let start = Instant::now();
+            (query(&estate, &client, class, asked, server_now).await, start.elapsed())
+        });
+        self.open.insert(task.id(), batch);
+    }
+
+    fn done(&mut self, id: Id, (outcome, duration): Outcome, queue: &mut VecDeque<Batch>, tally: &mut Tally) {
+        let Some(batch) = self.open.remove(&id) else { return };
+        tally.slowest = tally.slowest.max(duration);
+        match outcome {
+            Ok(answers) => {
+                let well = batch.hosts();
+                self.sick.retain(|host| !well.contains(host));
+                self.take(answers, tally);
+            }
+            Err(error) => {
+                tally.failed += 1;
+                if error.is_overload() && !batch.of_sick_host {
+                    self.pressure.too_much(batch.targets.len());
+                    debug!(
+                        vcenter = self.estate.name,
+                        error = error.chain(),
+                        objects = batch.targets.len(),
+                        "too much"
+                    );
+                    if error.is_timeout() {
+                        // Halves would take as long again: the hosts are asked one by one in the next cycle.
+                        self.sick.extend(batch.hosts());
+                    } else if tally.halved < MAX_HALVED
+                        && let Some(halves) = batch.halves()
+                    {
+                        tally.halved += 1;
+                        tally.failed -= 1;
+                        halves.into_iter().rev().for_each(|half| queue.push_front(half));
+                        return;
+                    }
+                }
+                tally.first_error.get_or_insert(error);
+            }
+        }
+    }
+
+    fn take(&mut self, answers: Vec<Answer>, tally: &mut Tally) {
+        let now = Instant::now();
+        let mut state = self.estate.state();
+        state.answered(now);
+        let ledger = state.ledger_mut(self.class);
+        let mut unpaired = 0;
+        for Answer { id, found, request } in answers {
+            let taken = ledger.take(&id, &found, |counter, device| request.place(counter, device), now);
+            self.totals.0 += taken.samples as u64;
+            self.totals.1 += taken.missing as u64;
+            tally.newest = tally.newest.max(taken.newest);
+            tally.returned += usize::from(!found.times.is_empty());
+            unpaired += found.unpaired;
+        }
+        drop(state);
+        self.estate.metrics.unpaired_series(&self.estate.name, unpaired);
+    }
+
+    fn finish(
+        &mut self,
+        start: Instant,
+        between: Option<Duration>,
+        expected: usize,
+        late: usize,
+        sample_age: Option<f64>,
+        tally: Tally,
+    ) {
+        let duration = start.elapsed();
+        if tally.first_error.is_none() && late == 0 {
+            self.pressure.calm(tally.slowest);
+        }
+        if self.class == Class::Vm && tally.returned > 0 {
+            self.estate.samples_came.notify_one();
+        }
+        let error = tally.first_error.map(|error| match tally.queries {
+            0 => error.chain(),
+            queries => format!("{} of {queries} batches failed, the first: {}", tally.failed, error.chain()),
+        });
+        let error = error.or_else(|| (late > 0).then(|| format!("{late} objects are late: their queries are open")));
+        self.estate.state().set_interval(self.class, self.interval.max(duration));
+        self.estate.note(Health {
+            collector: self.class.collector(),
+            error,
+            duration,
+            interval: between,
+            performance: Some(Performance {
+                expected,
+                returned: tally.returned,
+                late,
+                sample_age,
+                batch_size: self.pressure.batch,
+                in_flight: self.pressure.in_flight,
+                sick_hosts: self.sick.len(),
+                samples: self.totals.0,
+                missing: self.totals.1,
+            }),
+            ..Health::default()
+        });
+    }
+}
+
+/// One query. An object that has vanished since the inventory would fail all the others of its batch.
+async fn query(
+    estate: &Estate,
+    client: &Arc<Client>,
+    class: Class,
+    mut batch: Batch,
+    server_now: i64,
+) -> Result<Vec<Answer>, Error> {
+    for _ in 0..MAX_VANISHED {
+        let error = match ask(estate, client, class, &batch, server_now).await {
+            Ok(answers) => return Ok(answers),
+            Err(error) => error,
+        };
+        let gone = error.gone();
+        let Some(place) = gone.and_then(|gone| batch.targets.iter().position(|target| target.moref == gone.id)) else {
+            return Err(error);
+        };
+        debug!(vcenter = estate.name, object = batch.targets[place].moref, "vanished since the inventory");
+        batch.targets.swap_remove(place);
+    }
+    ask(estate, client, class, &batch, server_now).await
+}
+
+async fn ask(
+    estate: &Estate,
+    client: &Arc<Client>,
+    class: Class,
+    batch: &Batch,
+    server_now: i64,
+) -> Result<Vec<Answer>, Error> {
+    if batch.targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    client
+        .within_session(|session| async move {
+            let transport = client.transport();
+            let request = Arc::new(request(class, &session, estate, transport).await?);
+            if request.is_empty() {
+                return Ok(Vec::new());
+            }
+            let body = {
+                let mut state = estate.state();
+                let ledger = state.ledger_mut(class);
+                let queries: Vec<_> = batch
+                    .targets
+                    .iter()
+                    .map(|target| {
+                        let mut after = ledger.after(&target.id, server_now);
+                        if class.sample_interval() != 20 {
+                            // Without a start, roll-ups of a whole day would come.
+                            after = Some(after.unwrap_or(0).max(server_now - HISTORY_MILLIS));
+                        }
+                        let samples = (server_now - after.unwrap_or(server_now)) / (20 * 1000);
+                        let many = samples > MANY_SAMPLES || ledger.is_unpaired(&target.id);
+                        let format = if many { Format::Csv } else { Format::Normal };
+                        PerfQuery { id: &target.moref, after, format }
+                    })
+                    .collect();
+                request.body(queries.into_iter())
+            };
+            let found = methods::query_perf(transport, &session, &body).await?;
+            let ids: HashMap<&str, &str> = batch.targets.iter().map(|t| (t.moref.as_str(), t.id.as_str())).collect();
+            let answer = |found: EntityPerformance| {
+                let id = (*ids.get(found.id.as_str())?).to_owned();
+                Some(Answer { id, found, request: request.clone() })
+            };
+            Ok(found.into_iter().filter_map(answer).collect())
+        })
+        .await
+}
+
+async fn request(
+    class: Class,
+    session: &Session,
+    estate: &Estate,
+    transport: &crate::vsphere::Transport,
+) -> Result<PerfRequest, Error> {
+    let (counters, ids) = (class.counters(), session.counters(transport).await?);
+    let request =
+        PerfRequest::new(&session.content.perf_manager, class.kind(), &counters, ids, class.sample_interval());
+    estate.metrics.unavailable_counters(&estate.name, class, counters.len() - request.len());
+    Ok(request)
+}

@@ -1,0 +1,150 @@
+//! Virtual machines.
+
+use std::collections::BTreeMap;
+
+use super::build::{Cx, allocation, mebibytes, name, time};
+use super::identity::{Candidate, identify};
+use super::mirror::Known;
+use super::snapshots::{self, Snapshots};
+use super::{FileSystem, Inventory, Object, Status, ToolsState, Vm, VmPower, paths};
+use crate::ownership::Facts;
+use crate::vsphere::Value;
+
+/// Label names have to be valid in Prometheus; a value is cut where a label would be unreadable.
+const MAX_LABEL_VALUE: usize = 256;
+
+pub(super) fn vms(cx: &Cx<'_>, inventory: &mut Inventory) {
+    let (mut vms, mut candidates) = (Vec::new(), Vec::new());
+    for (reference, known) in cx.mirror.of("VirtualMachine") {
+        if known.text("config.template") == Some("true") {
+            inventory.templates += 1;
+            continue;
+        }
+        // A VM whose files cannot be reached has no config, so no UUID: showing it under another id would make it
+        // another VM to every rule and every archive.
+        let Some((name, uuid)) = name(known).zip(known.text("config.instanceUuid")) else {
+            inventory.unidentified[Object::Vm as usize] += 1;
+            continue;
+        };
+        let moref = reference.id.clone();
+        let tags = cx.mirror.tags.as_ref().and_then(|tags| tags.get(&moref));
+        if tags.is_none() && cx.terms.ownership.needs_tags() {
+            inventory.undecided += 1;
+            continue;
+        }
+        let tags = tags.map(Vec::as_slice).unwrap_or_default();
+        let attributes = attributes(cx, known);
+        let folder = cx.path(known.reference("parent"), &["Folder"]);
+        let resource_pool = cx.path(known.reference("resourcePool"), &["ResourcePool", "VirtualApp"]);
+        let (folder_path, pool_path) = (folder.as_str(), resource_pool.as_str());
+        let facts = Facts { name: &name, folder: folder_path, resource_pool: pool_path, tags, attributes: &attributes };
+        let owner = cx.terms.ownership.of(&facts);
+        let id = uuid.to_ascii_lowercase();
+        candidates.push(Candidate { otherwise: format!("{id}:{moref}"), id, moref: moref.clone() });
+        let host = known.reference("runtime.host");
+        vms.push(Vm {
+            moref,
+            id: String::new(),
+            team: owner.team,
+            tier: owner.tier,
+            name,
+            power: known.text("runtime.powerState").and_then(VmPower::from_vsphere),
+            connected: known.text("runtime.connectionState") == Some("connected"),
+            host_moref: host.map(|host| host.id.clone()).unwrap_or_default(),
+            place: host.map(|host| cx.place(host)).unwrap_or_default(),
+            folder,
+            resource_pool,
+            // What the guest says of itself is truer than what was chosen when the VM was made.
+            guest_os: known
+                .text("guest.guestFullName")
+                .or_else(|| known.text("config.guestFullName"))
+                .unwrap_or_default()
+                .to_owned(),
+            hardware_version: known.owned("config.version"),
+            tools_version: known.owned("guest.toolsVersion"),
+            tools_status: tools_status(known),
+            address: known.owned("guest.ipAddress"),
+            labels: labels(cx, tags, &attributes),
+            cpus: known.parse("config.hardware.numCPU"),
+            memory_bytes: mebibytes(known, "config.hardware.memoryMB"),
+            allocation: allocation(known),
+            tools: known.text("guest.toolsRunningStatus").and_then(ToolsState::from_vsphere),
+            heartbeat: known.text("guestHeartbeatStatus").and_then(Status::from_vsphere),
+            boot_time: time(known, "runtime.bootTime"),
+            consolidation_needed: known.parse("runtime.consolidationNeeded"),
+            snapshots: Snapshots::of(known.get("snapshot")),
+            snapshot_bytes: known.get(paths::LAYOUT).and_then(snapshots::size),
+            storage_used_bytes: known.parse("summary.storage.committed"),
+            storage_uncommitted_bytes: known.parse("summary.storage.uncommitted"),
+            file_systems: file_systems(known.get("guest.disk")),
+            alarms: cx.alarms(reference),
+        });
+    }
+    let (ids, doubled) = identify(candidates);
+    vms.iter_mut().zip(ids).for_each(|(vm, id)| vm.id = id);
+    inventory.vms = vms;
+    inventory.doubled[Object::Vm as usize] = doubled;
+}
+
+/// `guestToolsSupportedOld` as `supported_old`.
+fn tools_status(known: &Known) -> String {
+    let status = known.text("guest.toolsVersionStatus2").unwrap_or_default();
+    let mut label = String::new();
+    for c in status.strip_prefix("guestTools").unwrap_or(status).chars() {
+        if c.is_ascii_uppercase() && !label.is_empty() {
+            label.push('_');
+        }
+        label.push(c.to_ascii_lowercase());
+    }
+    label
+}
+
+/// Custom attributes by name.
+fn attributes(cx: &Cx<'_>, known: &Known) -> BTreeMap<String, String> {
+    let values = known.get(paths::CUSTOM_VALUE).into_iter().flat_map(Value::fields);
+    let named = |value: &Value| {
+        let name = cx.mirror.attribute_names.get(&value.parse_at("key")?)?;
+        Some((name.clone(), value.text_at("value")?.to_owned()))
+    };
+    values.filter_map(|field| named(&field.value)).collect()
+}
+
+/// The labels that the config asks for. Several tags of a category are one label, sorted and joined by commas.
+fn labels(cx: &Cx<'_>, tags: &[(String, String)], attributes: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let mut labels = Vec::new();
+    for category in &cx.terms.tags {
+        let mut names: Vec<_> = tags.iter().filter(|(of, _)| of == category).map(|(_, name)| name.as_str()).collect();
+        names.sort_unstable();
+        labels.push((format!("tag_{}", label_name(category)), cut(names.join(","))));
+    }
+    for attribute in &cx.terms.attributes {
+        let value = attributes.get(attribute).cloned().unwrap_or_default();
+        labels.push((format!("attribute_{}", label_name(attribute)), cut(value)));
+    }
+    labels
+}
+
+/// The end of a label's name: what Prometheus does not allow becomes `_`.
+pub fn label_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
+
+fn cut(value: String) -> String {
+    if value.len() <= MAX_LABEL_VALUE { value } else { value.chars().take(MAX_LABEL_VALUE / 4).collect() }
+}
+
+/// Those whose numbers are there, by path. A path that is there twice is shown once.
+fn file_systems(disks: Option<&Value>) -> Vec<FileSystem> {
+    let fields = disks.into_iter().flat_map(Value::fields);
+    let file_system = |disk: &Value| {
+        Some(FileSystem {
+            path: disk.text_at("diskPath")?.to_owned(),
+            capacity_bytes: disk.parse_at("capacity")?,
+            free_bytes: disk.parse_at("freeSpace")?,
+        })
+    };
+    let mut found: Vec<_> = fields.filter_map(|field| file_system(&field.value)).collect();
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found.dedup_by(|a, b| a.path == b.path);
+    found
+}

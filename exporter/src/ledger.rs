@@ -1,0 +1,486 @@
+//! The books of performance samples: true counters, and what the newest samples say.
+//!
+//! ESXi makes a sample every 20 seconds and keeps an hour of them. For each series the ledger keeps the time of the
+//! newest sample it has taken in, its *mark*: what is asked for next is everything after it, however long ago it is, and
+//! what comes twice is taken once. So a counter is the sum of all samples, whatever was away meanwhile: a scrape, a
+//! collection, vCenter, or this program, since totals and marks are stored. Sums are whole numbers in vSphere's units and
+//! become base units when they are shown.
+//!
+//! Objects are known by their identity, not by their reference: a VM goes on in the same books when it moves, and when
+//! it is asked of its host in place of its vCenter. Pure: time comes in as a value.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::Counter;
+use crate::vsphere::EntityPerformance;
+
+/// A series that lags behind its object's others by more than this is given up: each query would fetch all again.
+const MAX_LAG_MILLIS: i64 = 300_000;
+
+/// How far back ESXi's samples go.
+const KEPT_MILLIS: i64 = 3_600_000;
+
+/// How far a mark may be ahead of the server's clock, which is asked for in another moment.
+const AHEAD_MILLIS: i64 = 60_000;
+
+/// What is older than this beside the newest sample counts for the counters, but says nothing about now.
+const WINDOW_MILLIS: i64 = 300_000;
+
+/// The books of an object that was not seen for so long are closed: it has gone.
+const FORGET: Duration = Duration::from_secs(24 * 3600);
+
+/// The books of all objects of one type.
+#[derive(Debug)]
+pub struct Ledger {
+    counters: Vec<Counter>,
+    books: HashMap<Box<str>, Book>,
+}
+
+/// The books of one object.
+#[derive(Debug, Default)]
+pub struct Book {
+    /// Sorted by counter and device.
+    cells: Vec<(Key, Cell)>,
+    /// Its samples were cut off on purpose: it was switched off, say. What lies between is not missing.
+    paused: bool,
+    /// Some series came without a time for each value: the other format may have them.
+    unpaired: bool,
+    /// When it last had news, in Unix seconds.
+    seen: i64,
+}
+
+/// Place of the counter, and the device: empty for the object as a whole.
+type Key = (u16, Box<str>);
+
+/// One series.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cell {
+    /// Sum of all samples, in vSphere's unit: for rates, times the seconds of each sample.
+    pub total: u64,
+    /// End of the newest sample, in Unix milliseconds by the host's clock.
+    pub mark: i64,
+    /// The newest sample.
+    pub newest: i64,
+    /// The highest of the samples since the previous collection.
+    pub peak: i64,
+    /// Their sum and their number.
+    sum: i64,
+    count: u32,
+    /// Length of the newest sample, in seconds.
+    pub interval: u32,
+    /// When it last had a new sample.
+    news: Option<Instant>,
+}
+
+/// What an answer brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Samples that are new.
+    pub samples: usize,
+    /// Samples that should lie between those that came and did not.
+    pub missing: usize,
+    /// End of the newest sample, in Unix milliseconds; 0 without one.
+    pub newest: i64,
+}
+
+impl Cell {
+    /// Whether its newest sample came at most so long ago.
+    pub fn is_fresh(&self, now: Instant, max_age: Duration) -> bool {
+        self.news.is_some_and(|news| now.saturating_duration_since(news) <= max_age)
+    }
+
+    /// Mean of the samples since the previous collection.
+    pub fn mean(&self) -> f64 {
+        self.sum as f64 / f64::from(self.count.max(1))
+    }
+
+    /// Takes in a sample that ends at `time`, unless it is in the books already; says how many lie between.
+    fn take(&mut self, time: i64, interval: u32, value: i64, weight: u64, fresh_window: bool) -> Option<usize> {
+        let length = i64::from(interval) * 1000;
+        // Hosts of a cluster do not sample in step: after a vMotion a sample may overlap the one before. More than half
+        // of it being new decides.
+        if value < 0 || (self.mark != 0 && time <= self.mark + length / 2) {
+            return None;
+        }
+        let between = if self.mark == 0 || length == 0 { 0 } else { (time - self.mark + length / 2) / length - 1 };
+        self.total = self.total.saturating_add(value.unsigned_abs().saturating_mul(weight));
+        (self.mark, self.newest, self.interval) = (time, value, interval);
+        if fresh_window {
+            (self.sum, self.count, self.peak) = (0, 0, value);
+        }
+        self.sum = self.sum.saturating_add(value);
+        self.count += 1;
+        self.peak = self.peak.max(value);
+        Some(usize::try_from(between).unwrap_or_default())
+    }
+}
+
+impl Ledger {
+    /// Empty books for these counters.
+    pub fn new(counters: Vec<Counter>) -> Self {
+        Self { counters, books: HashMap::new() }
+    }
+
+    /// The counters that are kept.
+    pub fn counters(&self) -> &[Counter] {
+        &self.counters
+    }
+
+    /// The books of an object.
+    pub fn book(&self, id: &str) -> Option<&Book> {
+        self.books.get(id)
+    }
+
+    /// What to ask of an object: the samples after this moment; the newest alone where it has none in the books.
+    /// `server_now` is the server's clock, in Unix milliseconds.
+    pub fn after(&mut self, id: &str, server_now: i64) -> Option<i64> {
+        let book = self.books.get_mut(id)?;
+        if book.cells.iter().any(|(_, cell)| cell.mark > server_now + AHEAD_MILLIS) {
+            // The clock went back, so marks of before it did would hide all samples until it is there again.
+            book.cells.iter_mut().for_each(|(_, cell)| cell.mark = 0);
+            book.paused = true;
+        }
+        let newest = book.cells.iter().map(|(_, cell)| cell.mark).max().filter(|mark| *mark > 0)?;
+        let keeping_up = book.cells.iter().map(|(_, cell)| cell.mark).filter(|mark| newest - mark <= MAX_LAG_MILLIS);
+        keeping_up.min().map(|mark| mark.max(server_now - KEPT_MILLIS))
+    }
+
+    /// Whether the last answer about an object left something open that another format may have.
+    pub fn is_unpaired(&self, id: &str) -> bool {
+        self.books.get(id).is_some_and(|book| book.unpaired)
+    }
+
+    /// An object that cannot have samples now.
+    pub fn pause(&mut self, id: &str) {
+        if let Some(book) = self.books.get_mut(id) {
+            book.paused = true;
+        }
+    }
+
+    /// Takes in an answer about an object. `place` finds a counter by its id in this vCenter and whether it is of a device.
+    pub fn take(
+        &mut self,
+        id: &str,
+        answer: &EntityPerformance,
+        place: impl Fn(i32, bool) -> Option<usize>,
+        now: Instant,
+    ) -> Taken {
+        let mut order: Vec<usize> = (0..answer.times.len()).collect();
+        order.sort_unstable_by_key(|sample| answer.times[*sample]);
+        let Some(last) = order.last().map(|last| answer.times[*last]) else { return Taken::default() };
+        if !self.books.contains_key(id) {
+            self.books.insert(id.into(), Book::default());
+        }
+        let Some(book) = self.books.get_mut(id) else { return Taken::default() };
+        let mut taken = Taken::default();
+        for series in &answer.series {
+            // A simulator echoes the wildcard in place of devices.
+            if series.instance == "*" {
+                continue;
+            }
+            let Some(place) = place(series.counter, !series.instance.is_empty()) else { continue };
+            let unit = self.counters[place].unit;
+            let place = u16::try_from(place).unwrap_or(u16::MAX);
+            let cell = book.cell(place, &series.instance);
+            let mut fresh_window = true;
+            for sample in &order {
+                let (time, interval) = (answer.times[*sample], answer.intervals[*sample]);
+                let weight = unit.weight(interval);
+                let Some(between) = cell.take(time, interval, series.values[*sample], weight, fresh_window) else {
+                    continue;
+                };
+                // What is long past starts the window again at each sample, until those begin that are of now.
+                fresh_window = last - time > WINDOW_MILLIS;
+                taken.samples += 1;
+                taken.missing += between;
+                taken.newest = taken.newest.max(time);
+                cell.news = Some(now);
+            }
+        }
+        book.unpaired = answer.unpaired > 0;
+        if taken.samples > 0 {
+            book.seen = taken.newest / 1000;
+            if std::mem::take(&mut book.paused) {
+                taken.missing = 0;
+            }
+        }
+        taken
+    }
+
+    /// Closes the books of objects that are long gone.
+    pub fn forget(&mut self, server_now: i64) {
+        let oldest = server_now / 1000 - i64::try_from(FORGET.as_secs()).unwrap_or(i64::MAX);
+        self.books.retain(|_, book| book.seen >= oldest);
+    }
+
+    /// How many objects are in the books.
+    pub fn len(&self) -> usize {
+        self.books.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.books.is_empty()
+    }
+
+    /// What has to be kept.
+    pub fn store(&self) -> StoredLedger {
+        let mut books = Vec::with_capacity(self.books.len());
+        for (id, book) in &self.books {
+            let cells = book.cells.iter().map(|((place, device), c)| (*place, device.clone(), c.total, c.mark));
+            books.push(StoredBook { id: id.clone(), seen: book.seen, cells: cells.collect() });
+        }
+        StoredLedger { counters: self.counters.iter().map(|counter| counter.name.to_owned()).collect(), books }
+    }
+
+    /// Goes on where a stored ledger ended. Counters that are not kept any more are left out. Totals and marks that are
+    /// there and further on stay as they are.
+    pub fn restore(&mut self, stored: StoredLedger) {
+        // Another version of this program may have other counters, in another order.
+        let places: Vec<Vec<u16>> = stored.counters.iter().map(|name| self.places_of(name)).collect();
+        for old in stored.books {
+            let mut book = Book { seen: old.seen, ..Book::default() };
+            for (place, device, total, mark) in old.cells {
+                let candidates = places.get(usize::from(place)).map(Vec::as_slice).unwrap_or_default();
+                let by_instance = !device.is_empty();
+                let place = candidates.iter().find(|p| self.counters[usize::from(**p)].by_instance == by_instance);
+                if let Some(place) = place {
+                    *book.cell(*place, &device) = Cell { total, mark, ..Cell::default() };
+                }
+            }
+            match self.books.get(&old.id) {
+                Some(present) if present.seen >= book.seen => {}
+                _ => drop(self.books.insert(old.id, book)),
+            }
+        }
+    }
+
+    fn places_of(&self, name: &str) -> Vec<u16> {
+        let named = self.counters.iter().enumerate().filter(|(_, counter)| counter.name == name);
+        named.filter_map(|(place, _)| u16::try_from(place).ok()).collect()
+    }
+}
+
+impl Book {
+    /// The series of a counter for the object as a whole.
+    pub fn whole(&self, place: usize) -> Option<&Cell> {
+        self.of(place).find(|(device, _)| device.is_empty()).map(|(_, cell)| cell)
+    }
+
+    /// All series of a counter, by device.
+    pub fn of(&self, place: usize) -> impl Iterator<Item = (&str, &Cell)> {
+        let start = self.cells.partition_point(|((other, _), _)| usize::from(*other) < place);
+        let of_it = self.cells[start..].iter().take_while(move |((other, _), _)| usize::from(*other) == place);
+        of_it.map(|((_, device), cell)| (&**device, cell))
+    }
+
+    fn cell(&mut self, place: u16, device: &str) -> &mut Cell {
+        let found = self.cells.binary_search_by(|((p, d), _)| (*p, &**d).cmp(&(place, device)));
+        let at = found.unwrap_or_else(|at| {
+            self.cells.insert(at, ((place, device.into()), Cell::default()));
+            at
+        });
+        &mut self.cells[at].1
+    }
+}
+
+/// A ledger as it is stored.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoredLedger {
+    counters: Vec<String>,
+    books: Vec<StoredBook>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct StoredBook {
+    id: Box<str>,
+    seen: i64,
+    /// Place in `counters`, device, total, mark.
+    cells: Vec<(u16, Box<str>, u64, i64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::CounterUnit;
+    use crate::vsphere::PerfSeries;
+
+    const START: i64 = 1_767_225_600_000;
+
+    fn ledger() -> Ledger {
+        let counter = |name, unit, by_instance| Counter { name, unit, by_instance };
+        Ledger::new(vec![
+            counter("cpu.ready.summation", CounterUnit::Millisecond, false),
+            counter("net.received.average", CounterUnit::KiloBytesPerSecond, false),
+            counter("virtualDisk.read.average", CounterUnit::KiloBytesPerSecond, true),
+        ])
+    }
+
+    /// Values of the first counter at these multiples of 20 s.
+    fn answer(samples: &[(i64, i64)]) -> EntityPerformance {
+        of(0, "", samples)
+    }
+
+    fn of(counter: i32, instance: &str, samples: &[(i64, i64)]) -> EntityPerformance {
+        let values = samples.iter().map(|(_, value)| *value).collect();
+        EntityPerformance {
+            id: "vm-1".to_owned(),
+            times: samples.iter().map(|(slot, _)| START + slot * 20_000).collect(),
+            intervals: vec![20; samples.len()],
+            series: vec![PerfSeries { counter, instance: instance.to_owned(), values }],
+            unpaired: 0,
+        }
+    }
+
+    fn place(id: i32, device: bool) -> Option<usize> {
+        usize::try_from(id).ok().filter(|place| (*place == 2) == device)
+    }
+
+    fn take(ledger: &mut Ledger, answer: &EntityPerformance) -> Taken {
+        ledger.take("u", answer, place, Instant::now())
+    }
+
+    fn cell(ledger: &Ledger) -> Cell {
+        *ledger.book("u").unwrap().whole(0).unwrap()
+    }
+
+    fn after(ledger: &mut Ledger, slot: i64) -> Option<i64> {
+        ledger.after("u", START + slot * 20_000).map(|after| (after - START) / 20_000)
+    }
+
+    #[test]
+    fn each_sample_counts_once_in_any_order() {
+        let mut ledger = ledger();
+        assert_eq!(after(&mut ledger, 1), None);
+        assert_eq!(take(&mut ledger, &answer(&[(1, 5)])).samples, 1);
+        assert_eq!(after(&mut ledger, 3), Some(1));
+        assert_eq!(take(&mut ledger, &answer(&[(3, 30), (2, 2), (1, 5)])).samples, 2);
+        assert_eq!(take(&mut ledger, &answer(&[(2, 2), (3, 30)])).samples, 0);
+        assert_eq!((cell(&ledger).total, cell(&ledger).newest), (37, 30));
+    }
+
+    #[test]
+    fn mean_and_peak_are_of_what_came_since_the_collection_before() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 100)]));
+        take(&mut ledger, &answer(&[(1, 100), (2, 10), (3, 4)]));
+        assert_eq!((cell(&ledger).mean(), cell(&ledger).peak), (7.0, 10));
+    }
+
+    #[test]
+    fn what_was_long_ago_counts_and_says_nothing_about_now() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 1)]));
+        take(&mut ledger, &answer(&[(2, 900), (99, 7), (100, 5)]));
+        assert_eq!((cell(&ledger).total, cell(&ledger).mean(), cell(&ledger).peak), (913, 6.0, 7));
+    }
+
+    #[test]
+    fn minus_one_is_no_sample_and_is_asked_for_again() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 1), (2, -1)]));
+        assert_eq!((cell(&ledger).total, after(&mut ledger, 3)), (1, Some(1)));
+        take(&mut ledger, &answer(&[(2, 2), (3, 3)]));
+        assert_eq!(cell(&ledger).total, 6);
+    }
+
+    #[test]
+    fn rates_become_amounts_by_the_length_of_the_sample() {
+        let mut ledger = ledger();
+        take(&mut ledger, &of(1, "", &[(1, 3), (2, 4)]));
+        assert_eq!(ledger.book("u").unwrap().whole(1).unwrap().total, 140);
+    }
+
+    #[test]
+    fn a_hole_is_counted_and_a_pause_is_none() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 1)]));
+        assert_eq!(take(&mut ledger, &answer(&[(4, 1)])).missing, 2);
+        ledger.pause("u");
+        assert_eq!(take(&mut ledger, &answer(&[(9, 1)])).missing, 0);
+        assert_eq!(take(&mut ledger, &answer(&[(11, 1)])).missing, 1);
+    }
+
+    #[test]
+    fn a_host_out_of_step_adds_no_time_twice() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 1)]));
+        let shifted = |millis| EntityPerformance { times: vec![START + 20_000 + millis], ..answer(&[(0, 10)]) };
+        assert_eq!(take(&mut ledger, &shifted(7_000)).samples, 0);
+        assert_eq!(take(&mut ledger, &shifted(13_000)).samples, 1);
+    }
+
+    #[test]
+    fn a_series_that_lags_is_waited_for_and_then_given_up() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 1)]));
+        take(&mut ledger, &of(1, "", &[(3, 1)]));
+        assert_eq!(after(&mut ledger, 4), Some(1));
+        take(&mut ledger, &of(1, "", &[(30, 1)]));
+        assert_eq!(after(&mut ledger, 31), Some(30));
+    }
+
+    #[test]
+    fn no_more_is_asked_for_than_a_host_keeps() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 1)]));
+        assert_eq!(after(&mut ledger, 1000), Some(820));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_starts_new_marks_and_keeps_the_total() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(100, 7)]));
+        assert_eq!(after(&mut ledger, 50), None);
+        let taken = take(&mut ledger, &answer(&[(50, 3)]));
+        assert_eq!((taken.samples, taken.missing, cell(&ledger).total), (1, 0, 10));
+    }
+
+    #[test]
+    fn devices_are_told_apart_and_a_wildcard_is_none() {
+        let mut ledger = ledger();
+        for device in ["scsi0:1", "scsi0:0", "*"] {
+            take(&mut ledger, &of(2, device, &[(1, 1)]));
+        }
+        let devices: Vec<_> = ledger.book("u").unwrap().of(2).map(|(device, _)| device.to_owned()).collect();
+        assert_eq!(devices, ["scsi0:0", "scsi0:1"]);
+        assert_eq!(ledger.book("u").unwrap().whole(2), None);
+    }
+
+    #[test]
+    fn a_stored_ledger_goes_on_whatever_the_order_of_its_counters() {
+        let mut before = ledger();
+        take(&mut before, &answer(&[(1, 5)]));
+        take(&mut before, &of(2, "scsi0:0", &[(1, 2)]));
+        let stored = before.store();
+        let mut after = Ledger::new(ledger().counters.into_iter().rev().collect());
+        after.restore(stored);
+        let book = after.book("u").unwrap();
+        assert_eq!(book.whole(2).map(|cell| (cell.total, cell.mark)), Some((5, START + 20_000)));
+        assert_eq!(book.of(0).map(|(device, cell)| (device, cell.total)).collect::<Vec<_>>(), [("scsi0:0", 40)]);
+        assert!(!book.whole(2).unwrap().is_fresh(Instant::now(), Duration::MAX), "nothing new was seen yet");
+    }
+
+    #[test]
+    fn what_is_further_on_is_not_overwritten() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 5)]));
+        let old = ledger.store();
+        take(&mut ledger, &answer(&[(2, 5)]));
+        ledger.restore(old);
+        assert_eq!(cell(&ledger).total, 10);
+    }
+
+    #[test]
+    fn the_books_of_what_is_long_gone_are_closed() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(1, 5)]));
+        ledger.forget(START + 3_600_000);
+        assert_eq!(ledger.len(), 1);
+        ledger.forget(START + 25 * 3_600_000);
+        assert!(ledger.is_empty());
+    }
+}

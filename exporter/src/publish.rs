@@ -1,0 +1,129 @@
+//! From what is known to the pages that are served: built in the background, compressed once, swapped as a whole.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tracing::error;
+
+use crate::collect::Estate;
+use crate::page;
+
+/// News that come together make one page.
+const SETTLE: Duration = Duration::from_millis(250);
+
+/// Pages take at most this part of the time of one CPU, however fast news come.
+const SHARE: u32 = 20;
+
+/// Fast: the page is read once. A better level takes five times the time for a tenth less.
+const LEVEL: u32 = 1;
+
+/// What is served for a vCenter.
+#[derive(Debug, Clone)]
+pub enum Published {
+    /// Nothing was collected yet: the reason.
+    Waiting(String),
+    /// The pages, one a shard.
+    Pages(Arc<Vec<Page>>),
+}
+
+/// A page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// As it is.
+    pub text: Bytes,
+    /// Compressed.
+    pub gzip: Bytes,
+    /// How many series are on it.
+    pub series: usize,
+}
+
+/// Publishes for as long as it is polled. Pages that are there already, from before the config was reloaded, stay for as
+/// long as their values would.
+pub async fn run(estate: Arc<Estate>, pages: Arc<watch::Sender<Published>>) {
+    let began = Instant::now();
+    let mut shards = 1;
+    let mut stale_inventory = false;
+    loop {
+        let interval = estate.collection.interval;
+        // Without news, values leave the page when they get too old.
+        let news = async {
+            tokio::select! {
+                () = estate.mirror_changed.notified() => true,
+                () = estate.state_changed.notified() => false,
+            }
+        };
+        stale_inventory |= timeout(interval, news).await.unwrap_or(false);
+        sleep(SETTLE).await;
+        let start = Instant::now();
+        let work = {
+            let (estate, build_inventory) = (estate.clone(), std::mem::take(&mut stale_inventory));
+            tokio::task::spawn_blocking(move || {
+                if build_inventory {
+                    estate.build_inventory();
+                }
+                render(&estate, shards)
+            })
+        };
+        match work.await {
+            Ok(Some(rendered)) => {
+                shards = rendered.len();
+                let (bytes, series) =
+                    rendered.iter().fold((0, 0), |(b, s), page| (b + page.text.len(), s + page.series));
+                estate.metrics.page(&estate.name, bytes, series);
+                pages.send_replace(Published::Pages(Arc::new(rendered)));
+            }
+            Ok(None) => {
+                let inherited = matches!(*pages.borrow(), Published::Pages(_));
+                if !inherited || began.elapsed() > estate.state().max_age() {
+                    pages.send_replace(Published::Waiting(reason(&estate)));
+                }
+            }
+            Err(stopped) => error!(vcenter = estate.name, error = %stopped, "failed to write the page"),
+        }
+        sleep(start.elapsed() * (SHARE - 1)).await;
+    }
+}
+
+/// Why there is no page yet.
+fn reason(estate: &Estate) -> String {
+    let state = estate.state();
+    let error = state.health().iter().find_map(|health| health.error.clone());
+    error.unwrap_or_else(|| "the first collection is under way".to_owned())
+}
+
+/// All pages, in more shards where one of them is too large. `None` where nothing is known yet.
+fn render(estate: &Estate, mut shards: usize) -> Option<Vec<Page>> {
+    let mut texts: Vec<(String, usize)>;
+    loop {
+        let state = estate.state();
+        if !state.has_begun() {
+            return None;
+        }
+        let now = Instant::now();
+        texts = (0..shards).map(|shard| page::render(&state, now, shard, shards)).collect();
+        let largest = texts.iter().map(|(_, series)| *series).max().unwrap_or_default();
+        if largest <= page::MAX_SERIES || shards >= page::MAX_SHARDS {
+            break;
+        }
+        // Room for a few more VMs: each other number of shards moves them between targets.
+        let all: usize = texts.iter().map(|(_, series)| *series).sum();
+        shards = (shards + 1).max(all.div_ceil(page::MAX_SERIES * 4 / 5)).min(page::MAX_SHARDS);
+    }
+    let page = |(text, series): (String, usize)| Page { gzip: gzip(&text), text: Bytes::from(text), series };
+    Some(texts.into_iter().map(page).collect())
+}
+
+fn gzip(text: &str) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::new(LEVEL));
+    // Writing to memory cannot fail.
+    match encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()) {
+        Ok(bytes) => Bytes::from(bytes),
+        Err(_) => Bytes::new(),
+    }
+}
