@@ -16,11 +16,16 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 # once NAME INPUT COMMAND...: runs COMMAND unless it has already succeeded with the same INPUT.
 once() {
-  local name=$1 stamp
+  local name=$1 stamp code
   stamp=$tools/stamps/$name-$(printf '%s' "$2" | sha256sum | cut -c1-16)
   shift 2
   [ -e "$stamp" ] && return
-  if ! "$@" >"$tools/log/$name.log" 2>&1; then
+  # In a condition (`if ! "$@"`) bash would ignore `set -e` in all of COMMAND, and a failed step would be stamped.
+  set +e
+  (set -e; "$@") >"$tools/log/$name.log" 2>&1
+  code=$?
+  set -e
+  if [ "$code" != 0 ]; then
     tail -n 20 "$tools/log/$name.log" >&2
     fail "$name failed; the whole output is in target/tools/log/$name.log"
   fi
