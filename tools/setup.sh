@@ -45,6 +45,7 @@ packages=(
   libjs-moment-timezone libjs-mustache libjs-popper.js libjs-rickshaw libjs-d3 fonts-glyphicons-halflings # its pages
   golang-1.19-go golang-1.19-src   # builds vcsim
   golang-github-vmware-govmomi-dev golang-github-google-uuid-dev # VMware's vCenter simulator, as a library
+  python3-pip-whl                  # pip, which Debian's Python is without
 )
 
 unpack_packages() {
@@ -88,9 +89,10 @@ build_vcsim() {
 
 make_venv() {
   if ! python3 -m venv --clear "$tools/venv"; then
-    echo "installing Debian's python3-venv: the demo's ClickHouse engine and mail server are Python packages"
-    as_root apt-get install -y --no-install-recommends python3-venv
-    python3 -m venv --clear "$tools/venv"
+    # Debian's Python without python3-venv: the unpacked pip installs itself, as that package would.
+    python3 -m venv --clear --without-pip "$tools/venv"
+    local pip=("$tools"/root/usr/share/python-wheels/pip-*.whl)
+    "$tools/venv/bin/python" "${pip[0]}/pip" install --disable-pip-version-check --no-index "${pip[0]}"
   fi
   "$tools/venv/bin/pip" install --disable-pip-version-check -r tools/requirements.txt
 }
