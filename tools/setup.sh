@@ -4,7 +4,7 @@
 #   tools/setup.sh [check]
 #
 # Debian packages are downloaded and unpacked, never installed, so no service of theirs is enabled or
-# started and no user or file of the system changes. With `check`, cargo-deny is built as well.
+# started, no user or file of the system changes, and root is not needed. With `check`, cargo-deny is built as well.
 # A second run finds its stamps and does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,10 +33,6 @@ once() {
   touch "$stamp"
 }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
 # What is unpacked, and what for.
 packages=(
   prometheus                       # Prometheus, promtool
@@ -48,11 +44,19 @@ packages=(
   python3-pip-whl                  # pip, which Debian's Python is without
 )
 
+# apt-get with package lists of our own: the system's may be missing or name versions that are no longer there, and
+# only root can renew them.
+apt() {
+  apt-get -o APT::Sandbox::User=root -o Acquire::Languages=none \
+    -o Dir::State::Lists="$tools/debs/lists" -o Dir::Cache="$tools/debs/cache" "$@"
+}
+
 unpack_packages() {
   command -v apt-get dpkg-deb >/dev/null || fail "apt-get and dpkg-deb are needed: this set-up is for Debian 12"
-  apt-cache show "${packages[@]}" >/dev/null 2>&1 || as_root apt-get update
-  rm -rf "$tools/debs" "$tools/root" && mkdir -p "$tools/debs" "$tools/root"
-  (cd "$tools/debs" && apt-get -o APT::Sandbox::User=root download "${packages[@]}")
+  rm -rf "$tools/debs" "$tools/root"
+  mkdir -p "$tools/debs/lists" "$tools/debs/cache" "$tools/root"
+  apt update || echo "some sources of this system fail; what is needed may be in the others"
+  (cd "$tools/debs" && apt download "${packages[@]}")
   local deb
   for deb in "$tools"/debs/*.deb; do dpkg-deb -x "$deb" "$tools/root"; done
   # The pages of Prometheus link to scripts by absolute paths below /usr/share: point them at the unpacked ones.
@@ -103,8 +107,8 @@ build_cargo_deny() {
   rm -rf "$tools/cargo-deny"
 }
 
-[ -e "$tools/bin/vcsim" ] || say "the first run downloads and builds for some minutes (about 350 MB, into target/tools)"
-once packages "${packages[*]} $(declare -f unpack_packages relocate_alertmanager)" unpack_packages
+[ -e "$tools/bin/vcsim" ] || say "the first run downloads and builds for some minutes (about 400 MB, into target/tools)"
+once packages "${packages[*]} $(declare -f apt unpack_packages relocate_alertmanager)" unpack_packages
 once vcsim "$(cat tools/vcsim/main.go) $(declare -f build_vcsim)" build_vcsim
 once python "$(cat tools/requirements.txt)" make_venv
 case ${1-} in
