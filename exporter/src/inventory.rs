@@ -13,7 +13,10 @@ mod states;
 mod storage;
 mod vm;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 pub use build::{Terms, build};
 pub use mirror::Mirror;
@@ -24,7 +27,7 @@ pub use states::{
 pub use vm::label_name;
 
 /// The objects of a vCenter at one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Inventory {
     /// Without templates.
     pub vms: Vec<Vm>,
@@ -86,7 +89,7 @@ impl Object {
 }
 
 /// Names of what holds a VM or a host; empty where there is none.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// ESXi host.
     pub host: String,
@@ -97,7 +100,7 @@ pub struct Place {
 }
 
 /// A triggered alarm of an object.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
     /// Its name, as the vSphere client shows it.
     pub name: String,
@@ -108,7 +111,7 @@ pub struct Alarm {
 }
 
 /// What is set aside for an object and what it may use at most. vSphere writes "no limit" as -1: here it is `None`.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Allocation {
     pub cpu_reservation_hertz: Option<u64>,
@@ -118,7 +121,7 @@ pub struct Allocation {
 }
 
 /// A virtual machine. Texts are empty where vCenter does not know them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the labels and metrics")]
 pub struct Vm {
     /// Id of its reference: valid in this vCenter only.
@@ -164,7 +167,7 @@ pub struct Vm {
 }
 
 /// A file system within a VM.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct FileSystem {
     pub path: String,
@@ -173,7 +176,7 @@ pub struct FileSystem {
 }
 
 /// An ESXi host.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the labels and metrics")]
 pub struct Host {
     /// Id of its reference: valid in this vCenter only.
@@ -208,7 +211,7 @@ pub struct Host {
 }
 
 /// A sensor of a host, or a part whose health a host knows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sensor {
     /// Its name.
     pub name: String,
@@ -221,7 +224,7 @@ pub struct Sensor {
 }
 
 /// A physical network card.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Nic {
     /// Such as `vmnic0`.
     pub device: String,
@@ -230,7 +233,7 @@ pub struct Nic {
 }
 
 /// A storage adapter (HBA).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Adapter {
     /// Such as `vmhba0`.
     pub device: String,
@@ -239,7 +242,7 @@ pub struct Adapter {
 }
 
 /// A datastore.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the labels and metrics")]
 pub struct Datastore {
     /// Id of its reference: valid in this vCenter only.
@@ -259,7 +262,7 @@ pub struct Datastore {
 }
 
 /// A network that VMs or hosts are connected to, or a distributed switch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the labels and metrics")]
 pub struct Network {
     /// The label `network_id`: its reference, since it has no other id.
@@ -267,7 +270,7 @@ pub struct Network {
     pub name: String,
     pub datacenter: String,
     /// `standard`, `portgroup` or `switch`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Name of a port group's switch.
     pub switch: String,
     /// Version of a switch.
@@ -283,7 +286,7 @@ pub struct Network {
 }
 
 /// A cluster.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the labels and metrics")]
 pub struct Cluster {
     /// The label `cluster_id`: its reference, since it has no other id.
@@ -308,7 +311,7 @@ pub struct Cluster {
 }
 
 /// A resource pool or a vApp.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the labels and metrics")]
 pub struct Pool {
     /// The label `resource_pool_id`: its reference, since it has no other id.

@@ -80,6 +80,8 @@ pub struct State {
     intervals: [Duration; Class::ALL.len()],
     ledgers: [Ledger; Class::ALL.len()],
     health: Vec<Health>,
+    /// What there was before the exporter was started.
+    pub stored_inventory: Option<Arc<Inventory>>,
     /// What the server says of itself.
     pub about: Option<About>,
     /// How far its clock is ahead, in seconds.
@@ -98,6 +100,7 @@ impl State {
             intervals: Class::ALL.map(|class| least_interval(class).max(interval)),
             ledgers: Class::ALL.map(|class| Ledger::new(class.counters())),
             health: Vec::new(),
+            stored_inventory: None,
             about: None,
             clock_skew: None,
             certificate_end: None,
@@ -146,6 +149,13 @@ impl State {
     /// The time between two collections of a class, as it is now.
     pub fn set_interval(&mut self, class: Class, interval: Duration) {
         self.intervals[class as usize] = least_interval(class).max(interval);
+    }
+
+    /// A part that goes on all the time still does. `unix_time` is now.
+    pub fn goes_on(&mut self, collector: &str, unix_time: f64) {
+        if let Some(health) = self.health.iter_mut().find(|health| health.collector == collector && health.success) {
+            health.last_success = Some(unix_time);
+        }
     }
 
     /// Whether objects were ever seen.

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalogue::Class;
 use crate::collect::Estate;
+use crate::inventory::Inventory;
 use crate::ledger::StoredLedger;
 
 /// What a file begins with: what it is, and the version of its format.
@@ -29,6 +30,8 @@ pub struct Store {
 struct Stored {
     /// By the number of their class.
     ledgers: Vec<StoredLedger>,
+    /// What there was last: who owns a VM is known of it where only hosts can be asked.
+    inventory: Option<Arc<Inventory>>,
 }
 
 impl Store {
@@ -55,6 +58,7 @@ impl Store {
                 for (class, ledger) in Class::ALL.into_iter().zip(stored.ledgers) {
                     state.ledger_mut(class).restore(ledger);
                 }
+                state.stored_inventory = stored.inventory;
                 info!(vcenter = estate.name, file = %self.file.display(), "counters go on where they were");
             }
             Err(error) => {
@@ -77,11 +81,14 @@ impl Store {
     pub async fn save(&self, estate: &Arc<Estate>) {
         let (estate, file) = (estate.clone(), self.file.clone());
         let written = tokio::task::spawn_blocking(move || {
-            let ledgers = {
+            let stored = {
                 let state = estate.state();
-                Class::ALL.map(|class| state.ledger(class).store()).into()
+                Stored {
+                    ledgers: Class::ALL.map(|class| state.ledger(class).store()).into(),
+                    inventory: state.last_inventory().or(state.stored_inventory.as_ref()).cloned(),
+                }
             };
-            let written = encode(&Stored { ledgers }).and_then(|bytes| write(&file, &bytes));
+            let written = encode(&stored).and_then(|bytes| write(&file, &bytes));
             if let Err(error) = written {
                 estate.metrics.store_failed(&estate.name);
                 error!(vcenter = estate.name, file = %file.display(), error = format!("{error:#}"), "failed to store the state: counters would begin anew after a restart");
@@ -134,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let stored = Stored { ledgers: vec![StoredLedger::default(); 4] };
+        let stored = Stored { ledgers: vec![StoredLedger::default(); 4], inventory: Some(Arc::default()) };
         assert_eq!(decode(&encode(&stored).unwrap()).unwrap().ledgers, stored.ledgers);
     }
 

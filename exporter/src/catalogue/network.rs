@@ -14,7 +14,7 @@ pub(super) static METRICS: &[Metric] = &[
             out.labelled(
                 &[
                     ("datacenter", &network.datacenter),
-                    ("kind", network.kind),
+                    ("kind", &network.kind),
                     ("switch", &network.switch),
                     ("version", &network.version),
                 ],

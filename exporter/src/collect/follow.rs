@@ -23,7 +23,8 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// What has been up for so long has not just failed again.
 const STEADY: Duration = Duration::from_secs(60);
 
-const COLLECTOR: &str = "inventory";
+/// The value of the label `collector`.
+pub const COLLECTOR: &str = "inventory";
 
 /// Follows the inventory for as long as it is polled.
 pub async fn run(estate: &Estate, client: &Arc<Client>) {

@@ -16,7 +16,7 @@ use tracing::debug;
 use super::Estate;
 use super::plan::{Batch, batches, targets};
 use super::pressure::Pressure;
-use super::unix_millis;
+use super::{follow, unix_millis, unix_time};
 use crate::catalogue::Class;
 use crate::state::{Health, Performance};
 use crate::vsphere::{Client, EntityPerformance, Error, Format, PerfQuery, PerfRequest, Session, methods};
@@ -139,6 +139,8 @@ impl Collector {
             .await?;
         let mut state = self.estate.state();
         state.answered(Instant::now());
+        // The inventory is followed without a word while nothing changes; this says that vCenter is still there.
+        state.goes_on(follow::COLLECTOR, unix_time());
         // Half of the time that the answer took was on the way to the server.
         state.clock_skew = Some((server - (before + unix_millis()) / 2) as f64 / 1000.0);
         Ok(server)

@@ -1,9 +1,11 @@
 //! Snapshots of a VM: how many, how old, how deep, how large.
 
+use serde::{Deserialize, Serialize};
+
 use crate::vsphere::Value;
 
 /// What is known of a VM's snapshots.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshots {
     /// How many there are.
     pub count: usize,

@@ -1,12 +1,14 @@
 //! States as vSphere names them, and as the label `state` does.
 
+use serde::{Deserialize, Serialize};
+
 use crate::exposition::State;
 
 /// Declares states: each by its name, that in vSphere's API and that in the label.
 macro_rules! states {
     ($(#[$doc:meta])* $name:ident { $($state:ident = $vsphere:pat => $label:literal),* $(,)? }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[expect(missing_docs, reason = "the names say it")]
         pub enum $name { $($state),* }
 

