@@ -15,7 +15,7 @@ mod error;
 pub mod methods;
 mod performance;
 mod properties;
-mod session;
+pub mod session;
 mod transport;
 mod value;
 mod xml;

@@ -19,6 +19,7 @@ use super::pressure::Pressure;
 use super::{follow, unix_millis, unix_time};
 use crate::catalogue::Class;
 use crate::state::{Health, Performance};
+use crate::vsphere::session::DEFAULT_QUERY_METRICS;
 use crate::vsphere::{Client, EntityPerformance, Error, Format, PerfQuery, PerfRequest, Session, methods};
 
 /// How many objects that vanish between inventory and query are taken out of one batch before it is given up.
@@ -26,6 +27,9 @@ const MAX_VANISHED: usize = 20;
 
 /// Queries without an answer that are waited for beside the present cycle.
 const MAX_LATE: usize = 10;
+
+/// Samples of each counter in one answer: what 50 objects have in an hour.
+const MAX_SAMPLES: usize = 10_000;
 
 /// Queries in one cycle that are asked again in halves. The next cycle begins with smaller ones anyway.
 const MAX_HALVED: usize = 8;
@@ -36,9 +40,6 @@ const MANY_SAMPLES: i64 = 3;
 /// What roll-ups can be asked for without vCenter's database.
 const HISTORY_MILLIS: i64 = 30 * 60_000;
 
-/// vCenter adds up the counters of a cluster from its hosts, and counts them all.
-const CLUSTER_BATCH: usize = 1;
-
 /// Collects one class for as long as it is polled.
 pub async fn run(estate: &Arc<Estate>, client: &Arc<Client>, class: Class) {
     let interval = match class {
@@ -46,11 +47,7 @@ pub async fn run(estate: &Arc<Estate>, client: &Arc<Client>, class: Class) {
         Class::Host => estate.collection.host_interval,
         Class::Datastore | Class::Cluster => estate.collection.history_interval,
     };
-    let counters = class.counters().len();
-    let mut pressure = Pressure::new(&estate.collection, counters);
-    if class == Class::Cluster {
-        pressure.limit(CLUSTER_BATCH);
-    }
+    let pressure = Pressure::new(&estate.collection, class.counters().len());
     let mut collector = Collector {
         estate: estate.clone(),
         client: client.clone(),
@@ -66,6 +63,9 @@ pub async fn run(estate: &Arc<Estate>, client: &Arc<Client>, class: Class) {
     loop {
         estate.until_followed().await;
         let start = Instant::now();
+        if class.sample_interval() != 20 {
+            collector.limit_history().await;
+        }
         let between = last_start.map(|last| start - last);
         last_start = Some(start);
         collector.cycle(start, between).await;
@@ -130,6 +130,17 @@ impl Collector {
         self.finish(start, between, expected, late, None, tally);
     }
 
+    /// Queries of roll-ups go to vCenter's database, which allows so many metrics in one of them.
+    async fn limit_history(&mut self) {
+        let client = &self.client;
+        let asked = client.within_session(|session| async move { session.max_query_metrics(client.transport()).await });
+        // Where that fails, so will the queries, and say why.
+        let metrics = asked.await.unwrap_or(DEFAULT_QUERY_METRICS);
+        let objects = metrics / self.class.counters().len().max(1);
+        // The counters of a cluster are added up from its hosts, and each of these counts.
+        self.pressure.limit(if self.class == Class::Cluster { 1 } else { objects });
+    }
+
     /// The server's clock: marks and samples are of it.
     async fn server_now(&self) -> Result<i64, Error> {
         let client = &self.client;
@@ -162,12 +173,18 @@ impl Collector {
         let ledger = state.ledger_mut(self.class);
         paused.iter().for_each(|id| ledger.pause(id));
         ledger.forget(server_now);
-        drop(state);
         let busy: HashSet<&str> = self.open.values().flat_map(Batch::ids).collect();
         targets.retain(|target| !busy.contains(target.id.as_str()));
+        let oldest = targets.iter().filter_map(|target| ledger.after(&target.id, server_now)).min();
+        drop(state);
+        let open: HashSet<String> = self.open.values().flat_map(Batch::hosts).collect();
         let hosts: HashSet<&str> = targets.iter().map(|target| target.host.as_str()).collect();
-        self.sick.retain(|host| hosts.contains(host.as_str()) || busy.contains(host.as_str()));
-        batches(targets, self.pressure.batch, &self.sick).into()
+        self.sick.retain(|host| hosts.contains(host.as_str()) || open.contains(host));
+        // After an outage there are up to an hour of samples to each object: fewer objects make the same answer.
+        let samples =
+            oldest.map_or(1, |oldest| (server_now - oldest) / (1000 * i64::from(self.class.sample_interval())));
+        let most = MAX_SAMPLES / usize::try_from(samples).unwrap_or(1).max(1);
+        batches(targets, self.pressure.batch.min(most.max(1)), &self.sick).into()
     }
 
     /// Until all is asked and answered, but for what takes longer than the interval.

@@ -35,7 +35,7 @@ impl Pressure {
 
     /// Never more objects in a query than this.
     pub fn limit(&mut self, batch: usize) {
-        self.most_batch = batch.max(1);
+        self.most_batch = batch.clamp(1, self.most_batch);
         self.batch = self.batch.min(self.most_batch);
     }
 

@@ -10,7 +10,7 @@ use super::properties::{Object, ObjectPage, UpdateSet, decode_objects, decode_up
 use super::transport::{MAX_UPDATE_WAIT, Transport};
 use super::value::{Value, decode_value};
 use super::xml::{Xml, XmlError, escape};
-use super::{Error, MoRef, Session};
+use super::{Error, FaultKind, MoRef, Session};
 
 /// Objects in one answer. vCenter pages at this size; the simulator of Debian 12 sends all at once.
 const PAGE_OBJECTS: u32 = 500;
@@ -62,6 +62,7 @@ methods! {
     WaitForUpdatesEx,
     RetrievePropertiesEx,
     ContinueRetrievePropertiesEx,
+    QueryOptions,
     QueryPerf,
 }
 
@@ -174,6 +175,22 @@ pub(super) async fn perf_counters(transport: &Transport, session: &Session) -> R
         r#"<RetrievePropertiesEx xmlns="urn:vim25">{collector}<specSet><propSet><type>PerformanceManager</type><pathSet>perfCounter</pathSet></propSet><objectSet>{manager}</objectSet></specSet><options></options></RetrievePropertiesEx>"#
     );
     Ok(transport.call(Method::RetrievePropertiesEx, &body, Some(&session.cookie), decode_counters).await?.value)
+}
+
+/// A setting of the server; `None` where it has no such setting.
+pub(super) async fn query_option(
+    transport: &Transport,
+    session: &Session,
+    name: &str,
+) -> Result<Option<String>, Error> {
+    let Some(manager) = session.content.service("setting") else { return Ok(None) };
+    let body = format!(r#"<QueryOptions xmlns="urn:vim25">{}<name>{name}</name></QueryOptions>"#, this(manager));
+    match transport.call(Method::QueryOptions, &body, Some(&session.cookie), return_value).await {
+        Ok(reply) => Ok(reply.value.text_at("value").map(str::to_owned)),
+        // `InvalidName`, or no privilege for settings, which the role Read-only does not have everywhere.
+        Err(error) if error.fault().is_some_and(|fault| fault.kind != FaultKind::NotAuthenticated) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A property collector of its own: a wait on it does not get in the way of anything else in the session.
