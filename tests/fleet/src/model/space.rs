@@ -85,19 +85,20 @@ impl Model {
         VmSpace { datastores, disks, snapshots }
     }
 
-    /// Bytes in use of each datastore, by the order in the estate.
-    pub fn space_used(&self, inventory: &Inventory) -> Vec<u64> {
+    /// Bytes in use of each datastore, by the order in the estate, at a moment until which nothing changed in the
+    /// inventory: files grow all the same.
+    pub fn space_used(&self, inventory: &Inventory, at: Time) -> Vec<u64> {
         let estate = self.estate();
         let mut used: Vec<u64> = estate.datastores.iter().map(other_files).collect();
         for vm in &inventory.vms {
-            for (id, committed, _) in self.vm_space(vm, inventory.at).datastores {
+            for (id, committed, _) in self.vm_space(vm, at).datastores {
                 if let Some(place) = estate.datastore_place(id) {
                     used[place] += committed;
                 }
             }
         }
         for (place, used) in used.iter_mut().enumerate() {
-            *used = self.filled(place, *used, inventory.at);
+            *used = self.filled(place, *used, at);
         }
         used
     }

@@ -8,7 +8,7 @@ use crate::model::{Cluster, Counter, Datastore, Entity, Host, Vm, VmId, VmSpace}
 use crate::soap::{Value, list, record};
 
 use super::samples::{Window, series};
-use super::{Cx, Path};
+use super::{Cx, Moment, Path};
 
 /// What was computed for a moment, kept until the next sample.
 #[derive(Default)]
@@ -112,15 +112,15 @@ pub(crate) struct Space {
 
 impl Cx<'_> {
     fn space(&self) -> &Space {
-        let (model, inventory) = (&self.moment.model, &self.moment.inventory);
+        let Moment { model, inventory, at, .. } = self.moment;
         self.moment.live.space.get_or_init(|| {
             let mut uncommitted = vec![0; inventory.estate.datastores.len()];
-            for (id, _, more) in inventory.vms.iter().flat_map(|vm| model.vm_space(vm, self.moment.at).datastores) {
+            for (id, _, more) in inventory.vms.iter().flat_map(|vm| model.vm_space(vm, *at).datastores) {
                 if let Some(place) = inventory.estate.datastore_place(id) {
                     uncommitted[place] += more;
                 }
             }
-            Space { used: model.space_used(inventory), uncommitted }
+            Space { used: model.space_used(inventory, *at), uncommitted }
         })
     }
 

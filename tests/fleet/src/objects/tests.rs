@@ -1,8 +1,9 @@
 //! Every property of every object of an estate, against the schema.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::{Cx, Scope};
+use super::{Cx, Moment, Scope};
 use crate::cost::Cost;
 use crate::lab::{Lab, Plan};
 use crate::model::{Size, Time};
@@ -125,5 +126,29 @@ fn a_leaf_is_what_stands_in_the_whole() {
     let Some(Value::Record(summary)) = cx.property(&vm, "summary") else { panic!("no summary") };
     for (name, value) in summary.fields {
         assert_eq!(cx.property(&vm, &format!("summary.{name}")), Some(value), "{name}");
+    }
+}
+
+#[test]
+fn space_is_that_of_the_moment_however_old_the_inventory_is() {
+    let lab = lab();
+    let first = lab.moment();
+    let later = Time(first.at.0 + 3_600_000);
+    let moment = Moment {
+        at: later,
+        now: later,
+        generation: first.generation + 1,
+        inventory: first.inventory.clone(),
+        model: first.model.clone(),
+        migrations: first.migrations.clone(),
+        options: first.options.clone(),
+        relations: first.relations.clone(),
+        live: Arc::default(),
+    };
+    let cx = Cx { scope: Scope::VCenter, moment: &moment };
+    for datastore in &moment.inventory.estate.datastores {
+        let free = datastore.capacity - moment.model.datastore_used(datastore.id, later);
+        let shown = cx.property(&cx.datastore(datastore.id), "summary.freeSpace");
+        assert_eq!(shown, Some(free.into()), "{}", datastore.name);
     }
 }

@@ -156,7 +156,7 @@ fn a_datastore_fills_up_and_its_alarm_follows() {
         (model.datastore_used(datastores[place].id, minutes(10)) + 512) / 1024
     );
     let inventory = model.inventory(minutes(6));
-    for (datastore, used) in datastores.iter().zip(model.space_used(&inventory)) {
+    for (datastore, used) in datastores.iter().zip(model.space_used(&inventory, minutes(6))) {
         assert_eq!(used, model.datastore_used(datastore.id, minutes(6)), "{}", datastore.name);
     }
 }
