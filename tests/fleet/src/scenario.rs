@@ -58,6 +58,11 @@ pub enum Action {
         /// One host.
         host: Target,
     },
+    /// A host enters maintenance mode: its VMs move away, then it is in it, and responds all the while.
+    HostMaintenance {
+        /// One host.
+        host: Target,
+    },
     /// VMs of a cluster move all the time.
     VmotionStorm {
         /// One cluster or all.
@@ -135,6 +140,7 @@ impl Action {
     pub fn kind(&self) -> &'static str {
         match self {
             Action::HostFails { .. } => "host_fails",
+            Action::HostMaintenance { .. } => "host_maintenance",
             Action::VmotionStorm { .. } => "vmotion_storm",
             Action::DatastoreFills { .. } => "datastore_fills",
             Action::SnapshotForgotten { .. } => "snapshot_forgotten",
@@ -152,8 +158,9 @@ impl Action {
 }
 
 /// All kinds of events.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "host_fails",
+    "host_maintenance",
     "vmotion_storm",
     "datastore_fills",
     "snapshot_forgotten",

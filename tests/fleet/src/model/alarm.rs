@@ -14,7 +14,7 @@ impl Model {
         for alarm in &self.estate().alarms {
             match alarm.watches {
                 Watched::HostConnection => {
-                    for failure in self.effects.failures.iter().filter(|failure| failure.span.holds(at)) {
+                    for failure in self.effects.failures().filter(|failure| failure.span.holds(at)) {
                         let entity = Entity::Host(self.estate().host_ids[failure.host]);
                         found.push(TriggeredAlarm { entity, alarm: alarm.id, red: true, since: failure.span.from });
                     }
@@ -89,7 +89,7 @@ impl Model {
             grid(fill.span.from, fill.span.until, MINUTE);
         }
         let fills = self.effects.fills.iter().map(|fill| fill.span);
-        let failures = self.effects.failures.iter().map(|failure| failure.span);
+        let failures = self.effects.failures().map(|failure| failure.span);
         for edge in fills.chain(failures).flat_map(|span| [span.from, span.until]) {
             if after < edge && edge <= until {
                 moments.push(edge);

@@ -26,6 +26,13 @@ pub enum What {
         /// Its new time of start.
         boot_time: Time,
     },
+    /// A host entered or left maintenance mode.
+    HostMaintenance {
+        /// The host.
+        host: HostId,
+        /// Whether it is in it now.
+        on: bool,
+    },
     /// A VM is gone.
     VmDestroyed {
         /// As it was.
@@ -117,8 +124,9 @@ pub(super) fn between(model: &Model, after: Time, until: Time) -> Vec<Change> {
 fn hosts(model: &Model, after: Time, until: Time, changes: &mut Vec<Change>) {
     let (world, effects) = (&model.world, &model.effects);
     for place in 0..world.built.estate.hosts.len() {
-        let mine = effects.failures.iter().filter(|failure| failure.host == place);
-        let mut moments: Vec<Time> = mine.flat_map(|failure| [failure.span.from, failure.span.until]).collect();
+        let mine = effects.outages.iter().filter(|outage| outage.host == place);
+        let edges = mine.flat_map(|outage| [outage.span.from, outage.entered(), outage.span.until]);
+        let mut moments: Vec<Time> = edges.collect();
         moments.retain(|moment| after < *moment && *moment <= until);
         if moments.is_empty() {
             continue;
@@ -127,9 +135,12 @@ fn hosts(model: &Model, after: Time, until: Time, changes: &mut Vec<Change>) {
         let mut before = world.host_at(effects, place, after);
         for at in moments {
             let now = world.host_at(effects, place, at);
-            if now != before {
+            if (now.connection, now.boot_time) != (before.connection, before.boot_time) {
                 let what = What::HostState { host: now.id, connection: now.connection, boot_time: now.boot_time };
                 changes.push(Change { at, what });
+            }
+            if now.maintenance != before.maintenance {
+                changes.push(Change { at, what: What::HostMaintenance { host: now.id, on: now.maintenance } });
             }
             before = now;
         }
@@ -198,6 +209,11 @@ impl Inventory {
                 What::HostState { host, connection, boot_time } => {
                     if let Some(host) = self.hosts.iter_mut().find(|found| found.id == *host) {
                         (host.connection, host.boot_time) = (*connection, *boot_time);
+                    }
+                }
+                What::HostMaintenance { host, on } => {
+                    if let Some(host) = self.hosts.iter_mut().find(|found| found.id == *host) {
+                        host.maintenance = *on;
                     }
                 }
                 What::VmDestroyed { vm } => self.vms.retain(|found| found.id != vm.id),

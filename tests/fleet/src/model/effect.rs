@@ -8,7 +8,7 @@ use super::{Power, VmId};
 /// All of it, each kind in the order of begin.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Effects {
-    pub(crate) failures: Vec<Failure>,
+    pub(crate) outages: Vec<Outage>,
     pub(crate) storms: Vec<Storm>,
     pub(crate) fills: Vec<Fill>,
     pub(crate) snapshots: Vec<Forgotten>,
@@ -31,14 +31,23 @@ impl Span {
     }
 }
 
-/// A host does not respond.
+/// A host runs no VMs: it does not respond, or it is in maintenance, which its VMs leave before as they run.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
+pub(crate) struct Outage {
     pub(crate) span: Span,
     pub(crate) host: usize,
     pub(crate) cluster: usize,
     /// The VMs that were on it, whatever their power.
     pub(crate) vms: HashSet<VmId>,
+    /// Whether it is for maintenance.
+    pub(crate) planned: bool,
+}
+
+impl Effects {
+    /// Hosts that do not respond.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &Outage> {
+        self.outages.iter().filter(|outage| !outage.planned)
+    }
 }
 
 /// VMs of clusters move all the time.

@@ -50,6 +50,10 @@ pub enum EventKind {
     HostConnectionLost,
     /// `HostConnectedEvent`
     HostConnected,
+    /// `EnteredMaintenanceModeEvent`
+    EnteredMaintenanceMode,
+    /// `ExitMaintenanceModeEvent`
+    ExitMaintenanceMode,
     /// `AlarmStatusChangedEvent`
     AlarmStatusChanged {
         /// `alarm`
@@ -80,6 +84,8 @@ impl EventKind {
             EventKind::VmRestartedOnAlternateHost { .. } => "VmRestartedOnAlternateHostEvent",
             EventKind::HostConnectionLost => "HostConnectionLostEvent",
             EventKind::HostConnected => "HostConnectedEvent",
+            EventKind::EnteredMaintenanceMode => "EnteredMaintenanceModeEvent",
+            EventKind::ExitMaintenanceMode => "ExitMaintenanceModeEvent",
             EventKind::AlarmStatusChanged { .. } => "AlarmStatusChangedEvent",
             EventKind::SnapshotCreated | EventKind::SnapshotRemoved => "TaskEvent",
         }
@@ -128,6 +134,15 @@ fn of(model: &Model, change: &Change) -> Vec<VcenterEvent> {
                 }
                 Connection::Connected => of_host(*host, EventKind::HostConnected, format!("Connected to {name}")),
             }]
+        }
+        What::HostMaintenance { host, on } => {
+            let (kind, what) = if *on {
+                (EventKind::EnteredMaintenanceMode, "entered")
+            } else {
+                (EventKind::ExitMaintenanceMode, "exited")
+            };
+            let message = format!("Host {} has {what} maintenance mode", host_name(*host));
+            vec![VcenterEvent { user: OPERATOR, ..of_host(*host, kind, message) }]
         }
         What::VmCreated { vm } => {
             let message = format!("Created virtual machine {} on {}", vm.config.name, host_name(vm.host));

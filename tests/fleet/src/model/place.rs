@@ -1,11 +1,12 @@
 //! Where a VM runs at a moment.
 //!
 //! A VM prefers a host: its home, now and then another (DRS), in a storm one after another. When the preferred host
-//! fails, HA restarts the VM elsewhere, and it comes back some minutes after the host. Choices look only at what was
-//! known when they were made, so a later event never changes an earlier one.
+//! fails, HA restarts the VM elsewhere; before it enters maintenance mode, the VM moves elsewhere. It comes back some
+//! minutes after the host. Choices look only at what was known when they were made, so a later event never changes an
+//! earlier one.
 
 use super::World;
-use super::effect::{Effects, Failure};
+use super::effect::{Effects, Outage};
 use super::life::Occupant;
 use super::noise::What;
 use super::time::{HOUR, MINUTE, SECOND, Time};
@@ -13,6 +14,18 @@ use super::time::{HOUR, MINUTE, SECOND, Time};
 /// DRS looks at a VM twice a day, and moves few.
 const DRS_SLOT: i64 = 12 * HOUR;
 const DRS_PART: f64 = 0.03;
+/// A host that is to enter maintenance mode does so when its VMs are gone: they move within so much time, at once or
+/// one after another, and it takes some seconds more.
+const FIRST_MOVE: i64 = 5 * SECOND;
+const MOVES: i64 = 85 * SECOND;
+const ENTERED: i64 = 100 * SECOND;
+
+impl Outage {
+    /// When the host is in maintenance mode.
+    pub(crate) fn entered(&self) -> Time {
+        Time(self.span.from.0 + ENTERED)
+    }
+}
 
 /// A VM's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +36,17 @@ pub(crate) struct Place {
 }
 
 impl World {
-    /// When HA restarts a VM of a failed host: it waits for the host, then takes one after another.
-    fn restart(&self, seat: usize, failure: &Failure) -> Time {
-        let delay = self.noise.below(What::Failover, seat as u64, failure.span.from.0, 105 * SECOND as u64) as i64;
-        Time(failure.span.from.0 + 45 * SECOND + delay)
+    /// When a VM leaves: HA waits for a host that failed, then restarts one VM after another.
+    fn departure(&self, seat: usize, outage: &Outage) -> Time {
+        let (first, within) = if outage.planned { (FIRST_MOVE, MOVES) } else { (45 * SECOND, 105 * SECOND) };
+        let delay = self.noise.below(What::Failover, seat as u64, outage.span.from.0, within as u64) as i64;
+        Time(outage.span.from.0 + first + delay)
     }
 
-    /// When DRS has brought a VM back to a host that failed.
-    fn comeback(&self, seat: usize, failure: &Failure) -> Time {
-        let delay = self.noise.below(What::Return, seat as u64, failure.span.from.0, 8 * MINUTE as u64) as i64;
-        Time(failure.span.until.0.saturating_add(2 * MINUTE + delay))
+    /// When DRS has brought a VM back to a host.
+    fn comeback(&self, seat: usize, outage: &Outage) -> Time {
+        let delay = self.noise.below(What::Return, seat as u64, outage.span.from.0, 8 * MINUTE as u64) as i64;
+        Time(outage.span.until.0.saturating_add(2 * MINUTE + delay))
     }
 
     fn drs_offset(&self, seat: usize) -> i64 {
@@ -87,11 +101,15 @@ impl World {
         true
     }
 
-    /// A host of the cluster that did not fail at a moment; the same for the same VM as long as the choice is the same.
+    /// Whether VMs may go to a host at a moment.
+    pub(crate) fn takes_vms(&self, effects: &Effects, host: usize, at: Time) -> bool {
+        !effects.outages.iter().any(|outage| outage.host == host && outage.span.holds(at))
+    }
+
+    /// A host of the cluster that takes VMs at a moment; the same for the same VM as long as the choice is the same.
     fn alternate(&self, effects: &Effects, seat: usize, at: Time) -> Option<usize> {
         let cluster = self.built.seats[seat].cluster;
-        let fine =
-            |host: &usize| !effects.failures.iter().any(|failure| failure.host == *host && failure.span.holds(at));
+        let fine = |host: &usize| self.takes_vms(effects, *host, at);
         let weight = |host: &usize| self.noise.bits(What::Failover, seat as u64, -1 - *host as i64);
         self.built.hosts_of[cluster].iter().copied().filter(fine).max_by_key(weight)
     }
@@ -100,13 +118,11 @@ impl World {
     pub(crate) fn place(&self, effects: &Effects, seat: usize, who: &Occupant, at: Time) -> (Place, Vec<Time>) {
         let (mut host, mut since) = self.preference(effects, seat, at);
         let mut restarts = Vec::new();
-        if effects.failures.is_empty() {
+        if effects.outages.is_empty() {
             return (Place { host, connected: true }, restarts);
         }
-        for failure in
-            effects.failures.iter().filter(|failure| failure.span.from <= at && failure.vms.contains(&who.id))
-        {
-            let restart = self.restart(seat, failure);
+        for failure in effects.failures().filter(|failure| failure.span.from <= at && failure.vms.contains(&who.id)) {
+            let restart = self.departure(seat, failure);
             if restart < failure.span.until && self.alternate(effects, seat, restart).is_some() {
                 restarts.push(restart);
             } else {
@@ -114,22 +130,31 @@ impl World {
             }
         }
         let mut preferred = true;
-        // Each turn goes to a host that was fine at a later failure than the one before, so this ends.
-        for _ in 0..=effects.failures.len() {
-            let failed = |failure: &&Failure| {
-                failure.host == host && failure.span.from <= at && at < self.comeback(seat, failure)
+        // Each turn goes to a host that was fine at a later outage than the one before, so this ends.
+        for _ in 0..=effects.outages.len() {
+            let away =
+                |outage: &&Outage| outage.host == host && outage.span.from <= at && at < self.comeback(seat, outage);
+            let Some(outage) = effects.outages.iter().rev().find(away) else { break };
+            let responds = at >= outage.span.until;
+            let left = |outage: &Outage| {
+                let created_before = who.created.is_none_or(|created| created < outage.span.from);
+                let was_there = created_before
+                    && if preferred {
+                        self.came_before(effects, seat, host, since, outage.span.from)
+                    } else {
+                        since < outage.span.from
+                    };
+                if was_there { self.departure(seat, outage) } else { since.max(who.created.unwrap_or(since)) }
             };
-            let Some(failure) = effects.failures.iter().rev().find(failed) else { break };
-            let responds = at >= failure.span.until;
-            let created_before = who.created.is_none_or(|created| created < failure.span.from);
-            let was_there = created_before
-                && if preferred {
-                    self.came_before(effects, seat, host, since, failure.span.from)
-                } else {
-                    since < failure.span.from
-                };
-            let leaves = if was_there { self.restart(seat, failure) } else { since.max(who.created.unwrap_or(since)) };
-            if leaves >= failure.span.until || at < leaves {
+            // A host may fail while it is in maintenance: who had left it then, and was not home yet, stays away.
+            let before = effects.outages.iter().filter(|before| {
+                let meets = before.span.from < outage.span.from && outage.span.from < self.comeback(seat, before);
+                before.host == host && meets
+            });
+            let gone = before.filter(|before| left(before) < before.span.until).map(left);
+            let gone = gone.filter(|left| *left <= outage.span.from);
+            let leaves = gone.fold(left(outage), Time::min);
+            if leaves >= outage.span.until || at < leaves {
                 return (Place { host, connected: responds || !self.down(effects, host, at) }, restarts);
             }
             match self.alternate(effects, seat, leaves) {
@@ -142,7 +167,13 @@ impl World {
 
     /// Whether a host has failed.
     pub(crate) fn down(&self, effects: &Effects, host: usize, at: Time) -> bool {
-        effects.failures.iter().any(|failure| failure.host == host && failure.span.holds(at))
+        effects.failures().any(|failure| failure.host == host && failure.span.holds(at))
+    }
+
+    /// Whether a host is in maintenance mode.
+    pub(crate) fn in_maintenance(&self, effects: &Effects, host: usize, at: Time) -> bool {
+        let mut planned = effects.outages.iter().filter(|outage| outage.planned && outage.host == host);
+        planned.any(|outage| outage.entered() <= at && at < outage.span.until)
     }
 
     /// Moments after one and until another at which the place may change.
@@ -169,11 +200,11 @@ impl World {
             }
             add(storm.span.until.0.saturating_add(calm));
         }
-        for failure in effects.failures.iter().filter(|failure| failure.cluster == cluster) {
-            add(failure.span.from.0);
-            add(failure.span.until.0);
-            add(self.restart(seat, failure).0);
-            add(self.comeback(seat, failure).0);
+        for outage in effects.outages.iter().filter(|outage| outage.cluster == cluster) {
+            add(outage.span.from.0);
+            add(outage.span.until.0);
+            add(self.departure(seat, outage).0);
+            add(self.comeback(seat, outage).0);
         }
     }
 }

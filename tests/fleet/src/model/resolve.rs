@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use super::effect::{Churn, Effects, Failure, Fill, Forgotten, Leak, Noisy, Span, Storm, Switched};
+use super::effect::{Churn, Effects, Fill, Forgotten, Leak, Noisy, Outage, Span, Storm, Switched};
 use super::inventory::{Power, Vm};
 use super::load::{Field, Kept};
 use super::noise::What;
@@ -50,12 +50,17 @@ fn add(model: &Model, effects: &mut Effects, event: &Event) -> Result<(), ModelE
     match &event.action {
         Action::HostFails { host } => {
             let host = finder.host(host)?;
-            let cluster = finder.cluster_of(host);
-            let just_before = Time(span.from.0 - 1);
-            let vms = model.world.vms_at(&model.effects, just_before);
-            let id = model.estate().host_ids[host];
-            let vms = vms.iter().filter(|vm| vm.host == id && vm.connected).map(|vm| vm.id).collect();
-            effects.failures.push(Failure { span, host, cluster, vms });
+            effects.outages.push(finder.outage(host, span, false));
+        }
+        Action::HostMaintenance { host: target } => {
+            let host = finder.host(target)?;
+            let outage = finder.outage(host, span, true);
+            let mut hosts = model.world.built.hosts_of[outage.cluster].iter();
+            if !hosts.any(|other| *other != host && model.world.takes_vms(effects, *other, event.at)) {
+                let expected = "a host of whose cluster another one can take its VMs".to_owned();
+                return Err(finder.unknown(expected, target));
+            }
+            effects.outages.push(outage);
         }
         Action::VmotionStorm { cluster, every } => {
             let clusters = finder.clusters(cluster)?;
@@ -126,6 +131,13 @@ impl Finder<'_> {
             }
         };
         found.map(|(place, _)| *place)
+    }
+
+    fn outage(&self, host: usize, span: Span, planned: bool) -> Outage {
+        let vms = self.model.world.vms_at(&self.model.effects, Time(span.from.0 - 1));
+        let id = self.model.estate().host_ids[host];
+        let vms = vms.iter().filter(|vm| vm.host == id && vm.connected).map(|vm| vm.id).collect();
+        Outage { span, host, cluster: self.cluster_of(host), vms, planned }
     }
 
     fn cluster_of(&self, host: usize) -> usize {

@@ -38,14 +38,14 @@ impl World {
     pub(crate) fn host_at(&self, effects: &Effects, host: usize, at: Time) -> Host {
         let days = self.noise.between(What::Host, host as u64, 2, 10.0, 200.0);
         let first = Time(self.origin.0 - (days * DAY as f64) as i64);
-        let failures = effects.failures.iter().filter(|failure| failure.host == host);
+        let failures = effects.failures().filter(|failure| failure.host == host);
         let back = failures.map(|failure| failure.span.until).filter(|until| *until <= at).max();
         let down = self.down(effects, host, at);
         Host {
             id: self.built.estate.host_ids[host],
             config: self.built.estate.hosts[host].clone(),
             connection: if down { Connection::NotResponding } else { Connection::Connected },
-            maintenance: false,
+            maintenance: self.in_maintenance(effects, host, at),
             boot_time: back.unwrap_or(first),
         }
     }

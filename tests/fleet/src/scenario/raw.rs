@@ -109,6 +109,7 @@ impl Reader<'_> {
         let minutes = |n: u64| Duration::from_secs(60 * n);
         match self.event.kind.as_str() {
             "host_fails" => Some(Action::HostFails { host: self.target(TargetKind::Host, None)? }),
+            "host_maintenance" => Some(Action::HostMaintenance { host: self.target(TargetKind::Host, None)? }),
             "vmotion_storm" => {
                 let (cluster, every) = (self.target(TargetKind::Cluster, Some("all")), self.every());
                 Some(Action::VmotionStorm { cluster: cluster?, every: every? })

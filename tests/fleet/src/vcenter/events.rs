@@ -259,7 +259,10 @@ fn describe(cx: &Cx<'_>, entry: &Entry) -> Record {
         }
         EventKind::SnapshotCreated => described.with("info", task(cx, entry, event, "VirtualMachine.createSnapshot")),
         EventKind::SnapshotRemoved => described.with("info", task(cx, entry, event, "vm.Snapshot.remove")),
-        EventKind::HostConnectionLost | EventKind::HostConnected => described,
+        EventKind::HostConnectionLost
+        | EventKind::HostConnected
+        | EventKind::EnteredMaintenanceMode
+        | EventKind::ExitMaintenanceMode => described,
     }
 }
 

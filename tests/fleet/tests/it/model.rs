@@ -37,6 +37,8 @@ const TURMOIL: &str = "
 - {at: 9m, for: 12m, kind: vm_churn, rate: 20%/m}
 - {at: 10m, for: 10m, kind: memory_leak, target: role batch, to: 99%, within: 5m}
 - {at: 11m, for: 10m, kind: noisy_neighbour, target: busiest}
+- {at: 14m, for: 10m, kind: host_maintenance, target: any}
+- {at: 16m, for: 2m, kind: host_fails, target: any}
 ";
 
 fn turmoil(seed: u64, vms: u32) -> Model {

@@ -117,6 +117,53 @@ fn the_others_pay_for_a_failed_host() {
 }
 
 #[test]
+fn a_host_is_empty_before_it_is_in_maintenance_mode_and_responds_all_the_while() {
+    let model = with("- {at: 1m, for: 10m, kind: host_maintenance, target: busiest}");
+    let before = model.inventory(Time(minutes(1).0 - 1));
+    let emptied = model.inventory(minutes(3)).hosts.iter().find(|host| host.maintenance).unwrap().id;
+    let mine = |inventory: &Inventory| -> Vec<_> {
+        inventory.vms.iter().filter(|vm| vm.host == emptied).map(|vm| vm.id).collect()
+    };
+    let moving = mine(&before);
+    assert!(moving.len() > 10);
+    for second in 60..660 {
+        let inventory = model.inventory(Time(NOON.0 + second * 1_000));
+        let host = inventory.host(emptied).unwrap();
+        assert_eq!(host.connection, Connection::Connected);
+        assert!(!host.maintenance || mine(&inventory).is_empty(), "VMs are on it at {second} s");
+        assert_eq!(host.maintenance, second >= 160, "at {second} s");
+        assert!(inventory.vms.iter().all(|vm| vm.connected));
+    }
+    let boots = |inventory: &Inventory| -> Vec<_> { inventory.vms.iter().map(|vm| vm.boot_time).collect() };
+    assert_eq!(boots(&model.inventory(minutes(5))), boots(&before), "nobody is restarted");
+    let back = model.inventory(minutes(25));
+    assert_eq!((mine(&back), back.host(emptied).unwrap().maintenance), (moving.clone(), false));
+    assert_eq!(back.host(emptied), before.host(emptied));
+
+    let events = model.events(minutes(0), minutes(25));
+    let names = names(&events);
+    let count = |name| names.iter().filter(|found| **found == name).count();
+    assert_eq!((count("EnteredMaintenanceModeEvent"), count("ExitMaintenanceModeEvent")), (1, 1));
+    assert!(count("DrsVmMigratedEvent") >= 2 * moving.len());
+    assert_eq!(count("HostConnectedEvent") + count("AlarmStatusChangedEvent"), 0);
+}
+
+#[test]
+fn a_host_that_fails_in_maintenance_has_no_vms_to_lose() {
+    let yaml = "- {at: 1m, for: 20m, kind: host_maintenance, target: esx-0102}\n\
+                - {at: 5m, for: 3m, kind: host_fails, target: esx-0102}";
+    let model = with(yaml);
+    let host = model.estate().host_ids[1];
+    for minute in 3..21 {
+        let inventory = model.inventory(minutes(minute));
+        let found = inventory.host(host).unwrap();
+        assert_eq!((found.connection == Connection::Connected, found.maintenance), (!(5..8).contains(&minute), true));
+        assert!(inventory.vms.iter().all(|vm| vm.host != host && vm.connected), "minute {minute}");
+    }
+    assert!(!changes(&model, 3, 21).iter().any(|what| matches!(what, What::VmPower { .. })), "nobody is restarted");
+}
+
+#[test]
 fn in_a_storm_vms_move_and_stay_on() {
     let model = with("- {at: 1m, for: 10m, kind: vmotion_storm, target: all, every: 1m}");
     let moves =
@@ -317,9 +364,9 @@ fn a_key_of_another_kind_is_refused() {
 fn an_unknown_kind_is_refused() {
     refused(
         "- {at: 2m, kind: host_fail, target: x}",
-        "s.yml:3: events[0].kind: expected one of host_fails, vmotion_storm, datastore_fills, snapshot_forgotten, \
-         noisy_neighbour, memory_leak, vm_churn, vm_power, vcenter_slow, vcenter_down, vcenter_restarted, \
-         certificate_expiring, clock_skew, found `host_fail`",
+        "s.yml:3: events[0].kind: expected one of host_fails, host_maintenance, vmotion_storm, datastore_fills, \
+         snapshot_forgotten, noisy_neighbour, memory_leak, vm_churn, vm_power, vcenter_slow, vcenter_down, \
+         vcenter_restarted, certificate_expiring, clock_skew, found `host_fail`",
     );
 }
 
@@ -342,6 +389,17 @@ fn unknown_targets_are_refused_with_an_example() {
         "s.yml:3: events[0].target: expected the name of a VM, `busiest`, `quietest`, `any`, `all`, `team <name>` or \
          `role <web, db, batch, desktop, idle, zombie>`, found `role printer`",
     );
+}
+
+#[test]
+fn a_host_whose_vms_have_nowhere_to_go_is_refused() {
+    let yaml = "- {at: 1m, kind: host_maintenance, target: esx-0101}\n- {at: 2m, kind: host_maintenance, target: esx-0102}";
+    let two_hosts = Model::new(1, Size::of(60), NOON);
+    assert_eq!(
+        two_hosts.with(events(yaml)).unwrap_err().to_string(),
+        "test.yml:4: events[1].target: expected a host of whose cluster another one can take its VMs, found `esx-0102`"
+    );
+    assert!(calm().with(events(yaml)).is_ok());
 }
 
 #[test]

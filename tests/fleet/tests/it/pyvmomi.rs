@@ -78,6 +78,16 @@ async fn what_vcsim_does_the_fleet_does_too_or_the_ledger_says_why_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pyvmomi_sees_a_host_emptied_and_in_maintenance_mode() {
+    let mut options = options(60);
+    options.plan.factor = 20.0;
+    let fleet = Fleet::start(options).await.unwrap();
+    let name = fleet.lab.moment().inventory.hosts[0].config.name.clone();
+    run("maintenance.py", &[&fleet.addresses.vcenter.url, &fleet.addresses.control, &name]).await;
+    fleet.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pyvmomi_sees_a_host_fail_in_states_alarms_and_events() {
     let mut options = options(60);
     (options.hosts, options.plan.factor) = (true, 5.0);
