@@ -110,6 +110,9 @@ impl Server {
         let this = this.ok_or_else(|| Fault::InvalidRequest(format!("no `_this` in `{}`", method.name)))?;
         let moment = self.lab.moment();
         let session = caller.cookie.and_then(|key| self.sessions.find(key, limits.session_timeout));
+        if let Some(session) = &session {
+            session.called(moment.now.0);
+        }
         let answer =
             |body: String| Answer { body, method: method.name.to_owned(), cost: self.lab.cost.call, cookie: None };
         let cx = Cx { scope: self.scope, moment: &moment };
@@ -120,7 +123,7 @@ impl Server {
             }
             ("SessionManager", "Login") => {
                 let session = self.login(&method, caller, &moment)?;
-                let body = returnval(&user_session(&session, moment.now.0).into(), "UserSession");
+                let body = returnval(&user_session(&session).into(), "UserSession");
                 return Ok(Reply::Done(Answer { cookie: Some(session.key.clone()), ..answer(body) }));
             }
             _ => {}
@@ -373,19 +376,21 @@ fn returnval(value: &Value, declared: &str) -> String {
     out
 }
 
-pub(crate) fn user_session(session: &Session, now: i64) -> Record {
+/// What is told of a session.
+pub(crate) fn user_session(session: &Session) -> Record {
+    let (last_call, calls) = session.calls();
     record("UserSession")
         .with("key", session.key.clone())
         .with("userName", session.user.clone())
         .with("fullName", session.user.clone())
         .with("loginTime", Value::Time(session.login))
-        .with("lastActiveTime", Value::Time(now))
+        .with("lastActiveTime", Value::Time(last_call))
         .with("locale", "en")
         .with("messageLocale", "en")
         .with("extensionSession", false)
         .with("ipAddress", "127.0.0.1")
         .with("userAgent", session.agent.clone())
-        .with("callCount", 0)
+        .with("callCount", calls)
 }
 
 /// All objects that a session sees: the inventory, the services, and what the session has made.
@@ -424,7 +429,7 @@ impl Objects for Now<'_> {
             return self.cx.property(object, path);
         }
         if services::kind(self.cx.scope, object).is_some() {
-            return services::property(&self.cx, self.session, object, path);
+            return services::property(self, object, path);
         }
         match object.kind.as_ref() {
             "ContainerView" | "ListView" => {

@@ -4,8 +4,7 @@ use crate::model::{COUNTERS, CounterInfo};
 use crate::objects::{Cx, Path, Scope, product};
 use crate::soap::{MoRef, Record, Value, list, record};
 
-use super::session::Session;
-use super::{alarms, labels};
+use super::{Now, alarms, labels};
 
 /// The version that the vCenter says it is.
 pub const VERSION: &str = "8.0.2";
@@ -83,8 +82,8 @@ pub(crate) fn content(cx: &Cx<'_>) -> Record {
 }
 
 /// The property of a service at a path.
-pub(crate) fn property(cx: &Cx<'_>, session: Option<&Session>, this: &MoRef, path: &str) -> Option<Value> {
-    let path = Path(path);
+pub(crate) fn property(now: &Now<'_>, this: &MoRef, path: &str) -> Option<Value> {
+    let (cx, session, path) = (&now.cx, now.session, Path(path));
     path.record("", |f| match this.kind.as_ref() {
         "ServiceInstance" => {
             f.set("serverClock", || Value::Time(cx.moment.now.0));
@@ -107,7 +106,8 @@ pub(crate) fn property(cx: &Cx<'_>, session: Option<&Session>, this: &MoRef, pat
             list(views.unwrap_or_default().into_iter().map(|id| MoRef::of("ContainerView", id)))
         }),
         "SessionManager" => {
-            f.maybe("currentSession", || session.map(|session| super::user_session(session, cx.moment.now.0)));
+            f.set("sessionList", || list(now.server.sessions.all().iter().map(|session| super::user_session(session))));
+            f.maybe("currentSession", || session.map(super::user_session));
             f.set("defaultLocale", || "en");
             f.set("messageLocaleList", || list(["en"]));
             f.set("supportedLocaleList", || list(["en"]));

@@ -28,6 +28,8 @@ pub struct Session {
     /// What the client has made.
     pub state: Mutex<State>,
     last_active: Mutex<Instant>,
+    /// When the last call was, in simulated milliseconds, and how many there were.
+    calls: Mutex<(i64, u64)>,
     next: AtomicU64,
 }
 
@@ -103,6 +105,17 @@ impl Session {
         *self.last_active.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
+    /// Notes a call.
+    pub fn called(&self, now: i64) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        *calls = (now, calls.1 + 1);
+    }
+
+    /// When the last call was, or else the sign-in, and how many there were.
+    pub fn calls(&self) -> (i64, u64) {
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn idle(&self) -> Duration {
         self.last_active.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
@@ -130,6 +143,7 @@ impl Sessions {
             agent: agent.to_owned(),
             state: Mutex::default(),
             last_active: Mutex::new(Instant::now()),
+            calls: Mutex::new((login, 0)),
             next: AtomicU64::new(1),
         });
         session.state().collectors.insert(DEFAULT_COLLECTOR.to_owned(), Arc::default());
@@ -147,6 +161,13 @@ impl Sessions {
         }
         session.touch();
         Some(session)
+    }
+
+    /// All of them, the oldest first; who looks keeps none of them alive.
+    pub fn all(&self) -> Vec<Arc<Session>> {
+        let mut all: Vec<_> = self.lock().values().cloned().collect();
+        all.sort_by(|a, b| (a.login, &a.key).cmp(&(b.login, &b.key)));
+        all
     }
 
     /// Whether a session is still there.

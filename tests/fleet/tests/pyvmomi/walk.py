@@ -138,6 +138,26 @@ def check_services(content):
     assert content.searchIndex.FindByUuid(None, uuid, False) == host
 
 
+def check_sessions(instance, content):
+    """Who is signed in can be read, oneself included."""
+    manager = content.sessionManager
+    me, before = manager.currentSession, len(manager.sessionList)
+    with session(URL) as other:
+        theirs = other.RetrieveContent().sessionManager.currentSession
+        found = {one.key: one for one in manager.sessionList}
+        assert len(found) == before + 1 and {me.key, theirs.key} <= set(found)
+        for one in found.values():
+            assert isinstance(one, vim.UserSession) and one.userName == one.fullName == "lynceus"
+            assert one.loginTime <= one.lastActiveTime <= instance.CurrentTime()
+            assert one.locale and one.messageLocale and "pyvmomi" in one.userAgent.lower(), one.userAgent
+        calls = found[me.key].callCount
+        assert manager.currentSession.callCount > calls > found[theirs.key].callCount > 0
+        again = next(one for one in manager.sessionList if one.key == theirs.key)
+        seen = found[theirs.key]
+        assert (again.lastActiveTime, again.callCount) == (seen.lastActiveTime, seen.callCount), "to be looked at is no call"
+    assert theirs.key not in {one.key for one in manager.sessionList}
+
+
 with raises(vim.fault.InvalidLogin):
     with session(URL, password="wrong"):
         pass
@@ -149,5 +169,7 @@ with session(URL) as instance:
     ):
         check(content)
         print("ok", check.__name__)
+    check_sessions(instance, content)
+    print("ok check_sessions")
 with raises(vim.fault.NotAuthenticated):
     instance.CurrentTime()
