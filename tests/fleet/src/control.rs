@@ -46,6 +46,8 @@ async fn state(State(control): State<Control>) -> axum::Json<Value> {
                 "name": host.config.name,
                 "id": host.id.to_string(),
                 "up": host.connection == Connection::Connected,
+                "maintenance": host.maintenance,
+                "sick": moment.model.sick(host.id, moment.at).is_some(),
                 "url": control.addresses.hosts.get(&host.id).map(|address| address.url.clone()),
                 "sha256": control.addresses.hosts.get(&host.id).map(|address| address.sha256.clone()),
             })

@@ -68,6 +68,11 @@ async fn soap(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
         Ok(Reply::Done(answer)) => {
             let cost = server.slowed(answer.cost);
             tokio::time::sleep(cost.saturating_sub(started.elapsed())).await;
+            if !answer.vain.is_zero() {
+                // Others are served while it waits for a host.
+                drop(worker);
+                tokio::time::sleep(answer.vain.saturating_sub(started.elapsed())).await;
+            }
             respond(answer)
         }
         Ok(Reply::Wait(wait)) => {

@@ -32,6 +32,7 @@ mod time;
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use change::{Change, What};
 pub use counter::{COUNTERS, Counter, CounterInfo, Instances, Rollup, Stats};
@@ -134,6 +135,13 @@ impl Model {
     /// numbers them.
     pub fn events(&self, after: Time, until: Time) -> Vec<VcenterEvent> {
         event::between(self, after, until)
+    }
+
+    /// How long vCenter waits for a host that it asks for samples, and in vain; none where the host answers.
+    pub fn sick(&self, host: HostId, at: Time) -> Option<Duration> {
+        let place = self.estate().host_place(host)?;
+        let lasting = self.effects.sick.iter().filter(|sick| sick.host == place && sick.span.holds(at));
+        lasting.map(|sick| sick.timeout).max()
     }
 
     /// Samples of 20 s of all counters, with all instances, that an entity of the inventory has at all; none for

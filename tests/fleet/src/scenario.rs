@@ -63,6 +63,13 @@ pub enum Action {
         /// One host.
         host: Target,
     },
+    /// A host answers none of vCenter's questions for samples; it runs its VMs, and is connected.
+    HostSick {
+        /// One host.
+        host: Target,
+        /// How long vCenter waits for it.
+        timeout: Duration,
+    },
     /// VMs of a cluster move all the time.
     VmotionStorm {
         /// One cluster or all.
@@ -141,6 +148,7 @@ impl Action {
         match self {
             Action::HostFails { .. } => "host_fails",
             Action::HostMaintenance { .. } => "host_maintenance",
+            Action::HostSick { .. } => "host_sick",
             Action::VmotionStorm { .. } => "vmotion_storm",
             Action::DatastoreFills { .. } => "datastore_fills",
             Action::SnapshotForgotten { .. } => "snapshot_forgotten",
@@ -158,9 +166,10 @@ impl Action {
 }
 
 /// All kinds of events.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "host_fails",
     "host_maintenance",
+    "host_sick",
     "vmotion_storm",
     "datastore_fills",
     "snapshot_forgotten",

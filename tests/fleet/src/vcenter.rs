@@ -55,6 +55,8 @@ pub struct Answer {
     pub method: String,
     /// How long a real server would take.
     pub cost: Duration,
+    /// How long it waits for a host that does not answer.
+    pub vain: Duration,
     /// The cookie to set: a session's key, or nothing at its end.
     pub cookie: Option<String>,
 }
@@ -90,6 +92,7 @@ pub(crate) struct Call<'a> {
     pub(crate) this: MoRef,
     pub(crate) method: &'a Element<'a>,
     pub(crate) cost: Duration,
+    pub(crate) vain: Duration,
     pub(crate) out: String,
 }
 
@@ -113,8 +116,12 @@ impl Server {
         if let Some(session) = &session {
             session.called(moment.now.0);
         }
-        let answer =
-            |body: String| Answer { body, method: method.name.to_owned(), cost: self.lab.cost.call, cookie: None };
+        let answer = |body: String| Answer {
+            body,
+            method: method.name.to_owned(),
+            cost: self.lab.cost.call,
+            ..Answer::default()
+        };
         let cx = Cx { scope: self.scope, moment: &moment };
         match (this.kind.as_ref(), method.name) {
             ("ServiceInstance", "RetrieveServiceContent") => {
@@ -148,12 +155,13 @@ impl Server {
             this,
             method: &method,
             cost: self.lab.cost.call,
+            vain: Duration::ZERO,
             out: String::new(),
         };
         call.run()?;
         let ended = method.name == "Logout";
-        let (cost, body) = (call.cost, call.out);
-        Ok(Reply::Done(Answer { body, method: method.name.to_owned(), cost, cookie: ended.then(String::new) }))
+        let Call { cost, vain, out: body, .. } = call;
+        Ok(Reply::Done(Answer { body, method: method.name.to_owned(), cost, vain, cookie: ended.then(String::new) }))
     }
 
     /// The news that a wait is for, as the body of the answer, or `None` when there is none yet.

@@ -1,6 +1,7 @@
 //! What events do, once their targets are known.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::time::Time;
 use super::{Power, VmId};
@@ -9,6 +10,7 @@ use super::{Power, VmId};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Effects {
     pub(crate) outages: Vec<Outage>,
+    pub(crate) sick: Vec<Sick>,
     pub(crate) storms: Vec<Storm>,
     pub(crate) fills: Vec<Fill>,
     pub(crate) snapshots: Vec<Forgotten>,
@@ -48,6 +50,15 @@ impl Effects {
     pub(crate) fn failures(&self) -> impl Iterator<Item = &Outage> {
         self.outages.iter().filter(|outage| !outage.planned)
     }
+}
+
+/// A host tells vCenter no samples.
+#[derive(Debug, Clone)]
+pub(crate) struct Sick {
+    pub(crate) span: Span,
+    pub(crate) host: usize,
+    /// How long vCenter waits for it.
+    pub(crate) timeout: Duration,
 }
 
 /// VMs of clusters move all the time.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use super::effect::{Churn, Effects, Fill, Forgotten, Leak, Noisy, Outage, Span, Storm, Switched};
+use super::effect::{Churn, Effects, Fill, Forgotten, Leak, Noisy, Outage, Sick, Span, Storm, Switched};
 use super::inventory::{Power, Vm};
 use super::load::{Field, Kept};
 use super::noise::What;
@@ -61,6 +61,9 @@ fn add(model: &Model, effects: &mut Effects, event: &Event) -> Result<(), ModelE
                 return Err(finder.unknown(expected, target));
             }
             effects.outages.push(outage);
+        }
+        Action::HostSick { host, timeout } => {
+            effects.sick.push(Sick { span, host: finder.host(host)?, timeout: *timeout });
         }
         Action::VmotionStorm { cluster, every } => {
             let clusters = finder.clusters(cluster)?;

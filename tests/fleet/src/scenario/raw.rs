@@ -12,6 +12,8 @@ use crate::model::Power;
 
 /// How long vCenter is away when it is restarted and the scenario does not say: that of a small appliance.
 const RESTART: Duration = Duration::from_secs(3 * 60);
+/// How long vCenter waits for a sick host when the scenario does not say: longer than clients wait for vCenter.
+const SICK: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +41,7 @@ struct RawStep {
     factor: Option<f64>,
     left: Option<String>,
     by: Option<String>,
+    timeout: Option<String>,
     #[serde(default)]
     expect: RawExpect,
 }
@@ -110,6 +113,14 @@ impl Reader<'_> {
         match self.event.kind.as_str() {
             "host_fails" => Some(Action::HostFails { host: self.target(TargetKind::Host, None)? }),
             "host_maintenance" => Some(Action::HostMaintenance { host: self.target(TargetKind::Host, None)? }),
+            "host_sick" => {
+                let host = self.target(TargetKind::Host, None);
+                let timeout = match self.event.timeout.take() {
+                    None => Some(SICK),
+                    Some(text) => self.positive("timeout", &text),
+                };
+                Some(Action::HostSick { host: host?, timeout: timeout? })
+            }
             "vmotion_storm" => {
                 let (cluster, every) = (self.target(TargetKind::Cluster, Some("all")), self.every());
                 Some(Action::VmotionStorm { cluster: cluster?, every: every? })
@@ -286,6 +297,7 @@ impl Reader<'_> {
             &mut event.state,
             &mut event.left,
             &mut event.by,
+            &mut event.timeout,
         ];
         for text in texts {
             *text = None;
@@ -307,6 +319,7 @@ impl Reader<'_> {
             ("factor", event.factor.map(|factor| factor.to_string())),
             ("left", event.left.clone()),
             ("by", event.by.clone()),
+            ("timeout", event.timeout.clone()),
         ];
         for (key, value) in left {
             if let Some(value) = value {

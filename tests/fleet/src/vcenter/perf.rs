@@ -75,6 +75,9 @@ impl Call<'_> {
         if !historical && !has_realtime(entity) {
             return Ok(());
         }
+        if !historical && self.waits_in_vain(entity) {
+            return Ok(());
+        }
         let at = self.moment.at;
         let window = if historical { Window::historical(Time(at.0 - HOUR), at) } else { Window::newest(at, 1) };
         // What has samples has metrics; a VM that is off has neither.
@@ -109,6 +112,9 @@ impl Call<'_> {
         let cx = self.cx();
         for query in &queries {
             let Some(entity) = cx.entity_of(&query.entity) else { continue };
+            if !query.historical && self.waits_in_vain(entity) {
+                continue;
+            }
             let wanted: Vec<Counter> = query.metrics.iter().filter_map(|metric| Counter::of_key(metric.key)).collect();
             let found = series(&cx, entity, &query.window, (!query.metrics.is_empty()).then_some(wanted.as_slice()));
             let chosen: Vec<&Series> = found.iter().filter(|series| query.wants(series)).collect();
@@ -121,6 +127,20 @@ impl Call<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the samples of an entity are with a host that does not tell them. Older ones are in the database.
+    fn waits_in_vain(&mut self, entity: Entity) -> bool {
+        let host = match entity {
+            Entity::Vm(id) => self.moment.inventory.vm(id).map(|vm| vm.host),
+            Entity::Host(id) => Some(id),
+            Entity::Cluster(_) | Entity::Pool(_) | Entity::Datastore(_) => None,
+        };
+        // Asked itself, it answers.
+        let host = host.filter(|_| self.cx().is_vcenter());
+        let timeout = host.and_then(|host| self.moment.model.sick(host, self.moment.at));
+        self.vain = self.vain.max(timeout.unwrap_or_default());
+        timeout.is_some()
     }
 
     fn query(&self, spec: &Element<'_>) -> Result<Query, Fault> {

@@ -348,7 +348,7 @@ fn an_unknown_key_is_refused() {
     refused(
         "- {at: 2m, kind: vcenter_down, fro: 1m}",
         "s.yml:3: events[0].fro: unknown field `fro`, expected one of at, for, kind, target, every, to, within, age, \
-         rate, state, factor, left, by, expect",
+         rate, state, factor, left, by, timeout, expect",
     );
 }
 
@@ -364,8 +364,8 @@ fn a_key_of_another_kind_is_refused() {
 fn an_unknown_kind_is_refused() {
     refused(
         "- {at: 2m, kind: host_fail, target: x}",
-        "s.yml:3: events[0].kind: expected one of host_fails, host_maintenance, vmotion_storm, datastore_fills, \
-         snapshot_forgotten, noisy_neighbour, memory_leak, vm_churn, vm_power, vcenter_slow, vcenter_down, \
+        "s.yml:3: events[0].kind: expected one of host_fails, host_maintenance, host_sick, vmotion_storm, \
+         datastore_fills, snapshot_forgotten, noisy_neighbour, memory_leak, vm_churn, vm_power, vcenter_slow, vcenter_down, \
          vcenter_restarted, certificate_expiring, clock_skew, found `host_fail`",
     );
 }
@@ -381,6 +381,10 @@ fn unknown_targets_are_refused_with_an_example() {
         "s.yml:4: events[1].target: expected a datastore that there is, such as `ds-01-01`, found `ds-77-77`",
     );
     refused(
+        "- {at: 2m, kind: host_sick, target: any, timeout: 0s}",
+        "s.yml:3: events[0].timeout: expected a duration such as `30s` or `1m30s`, longer than 0, found `0s`",
+    );
+    refused(
         "- {at: 2m, kind: host_fails}",
         "s.yml:3: events[0].target: expected the name of a host, `busiest`, `quietest` or `any`, found nothing",
     );
@@ -393,7 +397,8 @@ fn unknown_targets_are_refused_with_an_example() {
 
 #[test]
 fn a_host_whose_vms_have_nowhere_to_go_is_refused() {
-    let yaml = "- {at: 1m, kind: host_maintenance, target: esx-0101}\n- {at: 2m, kind: host_maintenance, target: esx-0102}";
+    let yaml =
+        "- {at: 1m, kind: host_maintenance, target: esx-0101}\n- {at: 2m, kind: host_maintenance, target: esx-0102}";
     let two_hosts = Model::new(1, Size::of(60), NOON);
     assert_eq!(
         two_hosts.with(events(yaml)).unwrap_err().to_string(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lynceus_demo::eventually;
 use lynceus_fleet::Fleet;
+use lynceus_fleet::model::{Connection, Power};
 use serde_json::Value;
 
 use crate::support::{PASSWORD, Soap, USER, envelope, fleet, http, options, scenario};
@@ -110,6 +111,55 @@ async fn a_slow_vcenter_takes_longer_and_a_skewed_one_shows_another_time() {
     let shown: jiff::Timestamp = shown.parse().unwrap();
     let behind = jiff::Timestamp::now().as_second() - shown.as_second();
     assert!((7_190..7_210).contains(&behind), "{behind}");
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_that_touches_a_sick_host_hangs_and_others_do_not() {
+    let mut options = options(60);
+    // One worker: a query that hangs must not keep it.
+    (options.plan.cost.workers, options.hosts) = (1, true);
+    let fleet = Fleet::start(options).await.unwrap();
+    let soap = Soap::login(&fleet).await;
+    let moment = fleet.lab.moment();
+    let (sick, well) = (&moment.inventory.hosts[0], &moment.inventory.hosts[1]);
+    let runs_on = |id| {
+        let mut vms = moment.inventory.vms.iter().filter(|vm| vm.host == id && vm.power == Power::On);
+        ("VirtualMachine", vms.next().unwrap().id.to_string())
+    };
+    let query = |entities: Vec<(&str, String)>, interval: &str, samples: &str| -> String {
+        let spec = |(kind, id): &(&str, String)| {
+            format!(
+                "<querySpec><entity type=\"{kind}\">{id}</entity>{samples}<intervalId>{interval}</intervalId></querySpec>"
+            )
+        };
+        entities.iter().map(spec).collect()
+    };
+    let answered = |answer: &str| answer.matches("<returnval").count();
+    let started = std::time::Instant::now();
+    let soon = "<maxSample>1</maxSample>";
+    let both = query(vec![runs_on(sick.id), runs_on(well.id)], "20", soon);
+    let events = format!("- {{at: 0s, kind: host_sick, target: {}, timeout: 3s}}", sick.config.name);
+    assert_eq!(scenario(&fleet, &events).await.0, 201);
+
+    let hangs = soap.call("PerformanceManager", "PerfMgr", "QueryPerf", &both);
+    let others = async {
+        let mut all = 0;
+        let healthy = query(vec![runs_on(well.id), ("HostSystem", well.id.to_string())], "20", soon);
+        let historical = query(vec![runs_on(sick.id)], "300", "");
+        for body in [healthy, historical] {
+            let (status, answer) = soap.call("PerformanceManager", "PerfMgr", "QueryPerf", &body).await;
+            assert_eq!(status, 200, "{answer}");
+            all += answered(&answer);
+        }
+        assert_eq!(soap.current_time().await.0, 200);
+        (all, started.elapsed())
+    };
+    let ((status, answer), (all, quick)) = tokio::join!(hangs, others);
+    assert!(quick < Duration::from_secs(3) && all == 3, "{all} answers after {quick:?}");
+    assert!(started.elapsed() >= Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!((status, answered(&answer)), (200, 1), "only the other VM has samples: {answer}");
+    assert!(fleet.lab.moment().inventory.hosts.iter().all(|host| host.connection == Connection::Connected));
     fleet.stop().await;
 }
 
