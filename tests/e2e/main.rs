@@ -6,4 +6,5 @@
 
 mod interruptions;
 mod path;
+mod scenarios;
 mod support;
