@@ -1,13 +1,16 @@
 //! The collection of one vCenter: loops that each keep one part of what is known true.
 //!
-//! [`follow`] keeps the mirror of the inventory, [`details`] adds what is read now and then, [`performance`] keeps the
-//! books of samples, and [`publish`](crate::publish) makes pages of it. They meet in an [`Estate`] and nowhere else.
+//! [`follow`] keeps the mirror of the inventory, [`details`] and [`tags`] add what is read now and then, [`performance`]
+//! keeps the books of samples and [`events`] that of events, and [`publish`](crate::publish) makes pages of it. They meet in an [`Estate`] and nowhere else.
 
 pub mod details;
+pub mod events;
 pub mod follow;
+mod licences;
 pub mod performance;
 pub mod plan;
 pub mod pressure;
+pub mod tags;
 pub mod tolerant;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,9 +40,11 @@ pub struct Estate {
     pub metrics: Metrics,
     /// Something new is in the mirror.
     pub mirror_changed: Notify,
+    /// VMs may be in the mirror that were not there before.
+    pub vms_may_be_new: Notify,
     /// Something new is in the state.
     pub state_changed: Notify,
-    /// Samples are in the books that are not stored yet.
+    /// Samples or events are in the books that are not stored yet.
     pub samples_came: Notify,
     mirror: Mutex<Mirror>,
     state: Mutex<State>,
@@ -64,6 +69,7 @@ impl Estate {
             terms,
             metrics,
             mirror_changed: Notify::new(),
+            vms_may_be_new: Notify::new(),
             state_changed: Notify::new(),
             samples_came: Notify::new(),
             mirror: Mutex::default(),
@@ -109,6 +115,7 @@ impl Estate {
     pub fn note(&self, health: Health) {
         let (vcenter, collector) = (&self.name, health.collector);
         let mut state = self.state();
+        state.certificate_end = self.transport.certificate_end();
         let before = state.health().iter().find(|other| other.collector == collector);
         match (&health.error, before.map(|before| &before.error)) {
             (Some(error), Some(Some(last))) if error == last => {}

@@ -6,6 +6,7 @@
 mod build;
 mod hardware;
 mod identity;
+mod licences;
 mod mirror;
 pub mod paths;
 mod snapshots;
@@ -19,6 +20,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use build::{Terms, build};
+pub use licences::Licence;
 pub use mirror::Mirror;
 pub use snapshots::Snapshots;
 pub use states::{
@@ -49,6 +51,8 @@ pub struct Inventory {
     pub(crate) unidentified: [usize; 3],
     /// VMs that are not shown before their tags are known, since these say whose they are.
     pub undecided: usize,
+    /// Licences, by name and edition.
+    pub licences: Vec<Licence>,
 }
 
 impl Inventory {

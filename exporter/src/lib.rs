@@ -11,6 +11,7 @@ pub mod app;
 pub mod catalogue;
 pub mod collect;
 pub mod config;
+pub mod events;
 pub mod exposition;
 pub mod inventory;
 pub mod ledger;

@@ -1,9 +1,11 @@
 //! What is known of one vCenter, and since when. Pure: time comes in as a value.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::catalogue::Class;
+use crate::events::Events;
 use crate::inventory::{Inventory, VmPower};
 use crate::ledger::{Cell, Ledger};
 use crate::vsphere::methods::About;
@@ -67,6 +69,8 @@ pub struct VcenterView<'a> {
     pub clock_skew: Option<f64>,
     /// When its certificate ends, in Unix milliseconds.
     pub certificate_end: Option<i64>,
+    /// How many events there were of each type.
+    pub events: Option<&'a BTreeMap<String, u64>>,
 }
 
 /// Everything that is known of a vCenter.
@@ -88,6 +92,8 @@ pub struct State {
     pub clock_skew: Option<f64>,
     /// When its certificate ends, in Unix milliseconds.
     pub certificate_end: Option<i64>,
+    /// What happened in it.
+    pub events: Events,
 }
 
 impl State {
@@ -104,6 +110,7 @@ impl State {
             about: None,
             clock_skew: None,
             certificate_end: None,
+            events: Events::default(),
         }
     }
 
@@ -213,6 +220,7 @@ impl State {
             about: self.about.as_ref(),
             clock_skew: self.clock_skew,
             certificate_end: self.certificate_end,
+            events: self.events.counts(now, self.intervals[Class::Vm as usize] * COUNTER_STAYS_FOR),
         }
     }
 }

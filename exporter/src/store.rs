@@ -1,4 +1,4 @@
-//! What goes on after a restart: counters, marks and inventory, in one file a vCenter.
+//! What goes on after a restart: counters, marks, events and inventory, in one file a vCenter.
 //!
 //! Written as a whole beside the old one and then moved over it, so that a crash leaves one or the other. A file that
 //! cannot be read is set aside and named; the exporter begins anew, which to Prometheus is a counter reset.
@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalogue::Class;
 use crate::collect::Estate;
+use crate::events::Events;
 use crate::inventory::Inventory;
 use crate::ledger::StoredLedger;
 
@@ -32,6 +33,7 @@ struct Stored {
     ledgers: Vec<StoredLedger>,
     /// What there was last: who owns a VM is known of it where only hosts can be asked.
     inventory: Option<Arc<Inventory>>,
+    events: Events,
 }
 
 impl Store {
@@ -59,6 +61,7 @@ impl Store {
                     state.ledger_mut(class).restore(ledger);
                 }
                 state.stored_inventory = stored.inventory;
+                state.events = stored.events;
                 info!(vcenter = estate.name, file = %self.file.display(), "counters go on where they were");
             }
             Err(error) => {
@@ -86,6 +89,7 @@ impl Store {
                 Stored {
                     ledgers: Class::ALL.map(|class| state.ledger(class).store()).into(),
                     inventory: state.last_inventory().or(state.stored_inventory.as_ref()).cloned(),
+                    events: state.events.clone(),
                 }
             };
             let written = encode(&stored).and_then(|bytes| write(&file, &bytes));
@@ -141,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let stored = Stored { ledgers: vec![StoredLedger::default(); 4], inventory: Some(Arc::default()) };
+        let stored = Stored { ledgers: vec![StoredLedger::default(); 4], inventory: Some(Arc::default()), ..Stored::default() };
         assert_eq!(decode(&encode(&stored).unwrap()).unwrap().ledgers, stored.ledgers);
     }
 

@@ -1,4 +1,4 @@
-//! The part of vSphere's SOAP API that the exporter speaks, and nothing above it.
+//! The part of vSphere's SOAP API that the exporter speaks, the part of REST that tags need, and nothing above it.
 //!
 //! A [`Transport`] is the way to one vCenter or ESXi host; its limits hold for all who use it. A [`Client`] keeps one
 //! session there: it signs in when the first [`Session`] is asked for, and again after a session was lost; a session
@@ -8,14 +8,18 @@
 //!
 //! It never changes anything on a vCenter, except for its own sessions and the views and collectors in them.
 
+mod certificate;
 mod client;
 mod counters;
 mod envelope;
 mod error;
+mod events;
 pub mod methods;
 mod performance;
 mod properties;
+mod rest;
 pub mod session;
+mod tags;
 mod transport;
 mod value;
 mod xml;
@@ -24,10 +28,12 @@ pub use client::Client;
 pub use counters::{CounterIds, decode_counters};
 pub use envelope::{Answer, open};
 pub use error::{Error, FailureReason, Fault, FaultKind};
+pub use events::{Event, EventObject, decode_events};
 pub use methods::Method;
 pub use performance::{EntityPerformance, Format, PerfQuery, PerfRequest, PerfSeries, decode_performance};
 pub use properties::{Change, Object, ObjectPage, ObjectUpdate, UpdateKind, UpdateSet, decode_objects, decode_updates};
 pub use session::Session;
+pub use tags::{Tag, TagService};
 pub use transport::{BackOff, Transport};
 pub use value::{Field, Value};
 pub use xml::{Xml, XmlError};

@@ -6,19 +6,22 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::Class;
-use crate::collect::{Estate, details, follow, performance};
+use crate::collect::{Estate, details, events, follow, performance, tags};
 use crate::publish::{self, Published};
 use crate::store::Store;
-use crate::vsphere::Client;
+use crate::vsphere::{Client, TagService};
 
 /// Runs until `stop`, then stores what has to go on, and signs out.
 pub async fn watch(estate: Arc<Estate>, store: Store, pages: Arc<watch::Sender<Published>>, stop: CancellationToken) {
     // A wait for updates must not have to share its session.
     let (following, asking) = (Client::new(estate.transport.clone()), Client::new(estate.transport.clone()));
+    let tagging = TagService::new(estate.transport.clone());
     let work = async {
         tokio::join!(
             follow::run(&estate, &following),
             details::run(&estate, &asking),
+            tags::run(&estate, &tagging),
+            events::run(&estate, &asking),
             performance::run(&estate, &asking, Class::Vm),
             performance::run(&estate, &asking, Class::Host),
             performance::run(&estate, &asking, Class::Datastore),
@@ -34,5 +37,5 @@ pub async fn watch(estate: Arc<Estate>, store: Store, pages: Arc<watch::Sender<P
         () = work => {}
     }
     store.save(&estate).await;
-    tokio::join!(following.sign_out(), asking.sign_out());
+    tokio::join!(following.sign_out(), asking.sign_out(), tagging.sign_out());
 }

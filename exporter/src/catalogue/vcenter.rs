@@ -1,7 +1,9 @@
 //! The vCenter as a whole.
 
-use super::{Metric, Source, Unit, gauge, labelled, moment};
-use crate::inventory::Object;
+use super::{Kind, Metric, Source, Unit, gauge, labelled, moment, number};
+use crate::exposition::Series;
+use crate::inventory::{Licence, Object};
+use crate::state::VcenterView;
 
 pub(super) static METRICS: &[Metric] = &[
     labelled(
@@ -86,4 +88,45 @@ pub(super) static METRICS: &[Metric] = &[
         Source::Vcenter(|vcenter, out| out.maybe(moment(vcenter.certificate_end))),
         "When the certificate that the server shows ends, as Unix time",
     ),
+    Metric {
+        name: "vsphere_events_total",
+        kind: Kind::Counter,
+        unit: Unit::Count,
+        labels: &["event"],
+        source: Source::Vcenter(|vcenter, out| {
+            for (event, count) in vcenter.events.into_iter().flatten() {
+                out.labelled(&[("event", event)], *count as f64);
+            }
+        }),
+        help: "Events of the vCenter by their type, from an hour before the exporter first saw it; beyond 200 types, `other`",
+    },
+    labelled(
+        "vsphere_licence_capacity",
+        Unit::Count,
+        &["licence", "edition"],
+        Source::Vcenter(|vcenter, out| licences(vcenter, out, |licence| number(licence.capacity))),
+        "What the licence is for, in its own unit, such as processors; absent where it has no limit",
+    ),
+    labelled(
+        "vsphere_licence_used",
+        Unit::Count,
+        &["licence", "edition"],
+        Source::Vcenter(|vcenter, out| licences(vcenter, out, |licence| number(licence.used))),
+        "How much of the licence is used, in its own unit",
+    ),
+    labelled(
+        "vsphere_licence_expiration_timestamp_seconds",
+        Unit::Seconds,
+        &["licence", "edition"],
+        Source::Vcenter(|vcenter, out| licences(vcenter, out, |licence| moment(licence.end))),
+        "When the licence ends, as Unix time; of several of one name, the first",
+    ),
 ];
+
+fn licences(vcenter: &VcenterView<'_>, out: &mut Series<'_>, value: fn(&Licence) -> Option<f64>) {
+    for licence in vcenter.inventory.into_iter().flat_map(|inventory| &inventory.licences) {
+        if let Some(value) = value(licence) {
+            out.labelled(&[("licence", &licence.name), ("edition", &licence.edition)], value);
+        }
+    }
+}

@@ -1,12 +1,13 @@
-//! What changes all the time or is large: file systems, sensors, storage. Read now and then, as a whole.
+//! What changes all the time or is large: file systems, sensors, storage; licences and the certificate as well. Read now and then, as a whole.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::time::{MissedTickBehavior, interval};
+use tracing::debug;
 
-use super::Estate;
 use super::tolerant::without_unknown;
+use super::{Estate, licences};
 use crate::inventory::paths;
 use crate::state::Health;
 use crate::vsphere::methods::{self, Objects, PropertySet};
@@ -34,7 +35,23 @@ pub async fn run(estate: &Estate, client: &Arc<Client>) {
             }
             Err(error) => Some(error.chain()),
         };
+        let error = match licences::read(client).await {
+            Ok(licences) => {
+                estate.mirror().licences = licences;
+                estate.mirror_changed.notify_one();
+                error
+            }
+            Err(failed) => error.or_else(|| Some(failed.chain())),
+        };
+        look_at_certificate(client).await;
         estate.note(Health { collector: COLLECTOR, error, duration: start.elapsed(), ..Health::default() });
+    }
+}
+
+/// A certificate that changed is seen on a new connection only, and this call makes one. How it ends is all the same.
+async fn look_at_certificate(client: &Client) {
+    if let Err(error) = methods::retrieve_service_content(client.transport()).await {
+        debug!(error = error.chain(), "could not look at the certificate");
     }
 }
 

@@ -103,6 +103,7 @@ async fn follow(estate: &Estate, client: &Arc<Client>, sets: &mut Vec<PropertySe
             read_again(estate, client, &session, sets, incomplete).await?;
             name_alarms(estate, client, &session).await?;
             estate.mirror_changed.notify_one();
+            estate.vms_may_be_new.notify_one();
         }
     }
 }

@@ -34,7 +34,11 @@ impl Terms {
 /// Makes an inventory of what is known.
 pub fn build(mirror: &Mirror, terms: &Terms) -> Inventory {
     let cx = Cx { mirror, terms, alarms: alarms(mirror), places: places(mirror) };
-    let mut inventory = Inventory { datacenters: mirror.of("Datacenter").len(), ..Inventory::default() };
+    let mut inventory = Inventory {
+        datacenters: mirror.of("Datacenter").len(),
+        licences: mirror.licences.clone(),
+        ..Inventory::default()
+    };
     vm::vms(&cx, &mut inventory);
     hardware::hosts(&cx, &mut inventory);
     storage::datastores(&cx, &mut inventory);

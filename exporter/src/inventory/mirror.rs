@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::paths;
+use super::{Licence, paths};
 use crate::vsphere::{MoRef, Object, ObjectUpdate, UpdateKind, Value};
 
 /// Deeper than any inventory; ends a walk through references that lead in a circle.
@@ -18,6 +18,8 @@ pub struct Mirror {
     pub alarm_names: HashMap<String, String>,
     /// Category and name of the tags of VMs, by the VM's id; `None` before they were read.
     pub tags: Option<HashMap<String, Vec<(String, String)>>>,
+    /// Licences.
+    pub licences: Vec<Licence>,
 }
 
 /// What is known of an object.
@@ -104,6 +106,23 @@ impl Mirror {
         old.retain(|reference, _| reference.kind == "HostCertificateManager");
         self.objects.extend(old);
         self.attribute_names = fresh.attribute_names;
+    }
+
+    /// The ids of VMs, sorted: of all, or of those whose tags are not known.
+    pub fn vms(&self, all: bool) -> Vec<String> {
+        let known = |id: &str| self.tags.as_ref().is_some_and(|tags| tags.contains_key(id));
+        let vms = self.objects.keys().filter(|reference| reference.kind == "VirtualMachine");
+        let mut ids: Vec<_> = vms.map(|vm| &vm.id).filter(|id| all || !known(id)).cloned().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Takes in the tags of VMs: of all that there are, or of some.
+    pub fn set_tags(&mut self, tags: HashMap<String, Vec<(String, String)>>, all: bool) {
+        match &mut self.tags {
+            Some(known) if !all => known.extend(tags),
+            known => *known = Some(tags),
+        }
     }
 
     /// Objects that are asked for more than others: VMs with snapshots, and the certificate managers of hosts.

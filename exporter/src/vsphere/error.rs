@@ -85,6 +85,22 @@ pub enum Problem {
     /// The answer lacks what the call is for.
     #[error("the answer has no {0}")]
     Missing(&'static str),
+    /// Not a success, from the REST API.
+    #[error("HTTP status {status} from the REST API{}{reason}", if reason.is_empty() { "" } else { ": " })]
+    Rest {
+        /// The status.
+        status: u16,
+        /// vCenter's words, which may be none.
+        reason: String,
+    },
+    /// Not the JSON that it should be.
+    #[error("the answer is not the JSON that it should be, at line {line}, column {column}")]
+    Json {
+        /// Where.
+        line: usize,
+        /// Where in it.
+        column: usize,
+    },
     /// vCenter says no.
     #[error("{0}")]
     Fault(Fault),
@@ -180,7 +196,7 @@ pub enum FailureReason {
     Timeout,
     /// Not SOAP, too large or not readable.
     Answer,
-    /// A SOAP fault.
+    /// A SOAP fault, or a refusal of the REST API.
     Fault,
 }
 
@@ -210,8 +226,10 @@ impl Problem {
             Self::Certificate(_) => FailureReason::Certificate,
             Self::Handshake { .. } | Self::Connect { .. } | Self::Broken(_) => FailureReason::Connection,
             Self::ConnectTimeout { .. } | Self::Timeout { .. } => FailureReason::Timeout,
-            Self::Status(_) | Self::TooLarge(_) | Self::Xml(_) | Self::Missing(_) => FailureReason::Answer,
-            Self::Fault(_) | Self::InvalidLogin(_) => FailureReason::Fault,
+            Self::Status(_) | Self::TooLarge(_) | Self::Xml(_) | Self::Json { .. } | Self::Missing(_) => {
+                FailureReason::Answer
+            }
+            Self::Fault(_) | Self::Rest { .. } | Self::InvalidLogin(_) => FailureReason::Fault,
         }
     }
 
@@ -219,7 +237,7 @@ impl Problem {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Timeout { .. } | Self::Broken(_) => true,
-            Self::Status(status) => *status == 429 || *status >= 500,
+            Self::Status(status) | Self::Rest { status, .. } => *status == 429 || *status >= 500,
             _ => false,
         }
     }
@@ -234,6 +252,11 @@ impl Error {
     /// The fault, if vCenter answered with one.
     pub fn fault(&self) -> Option<&Fault> {
         if let Problem::Fault(fault) = &*self.problem { Some(fault) } else { None }
+    }
+
+    /// The HTTP status, if the REST API refused.
+    pub(super) fn rest_status(&self) -> Option<u16> {
+        if let Problem::Rest { status, .. } = &*self.problem { Some(*status) } else { None }
     }
 
     /// Whether a new session may help: it has ended, or what belonged to it is gone.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::counters::{CounterIds, decode_counters};
 use super::error::Problem;
+use super::events::{Event, decode_events};
 use super::performance::{EntityPerformance, decode_performance};
 use super::properties::{Object, ObjectPage, UpdateSet, decode_objects, decode_updates};
 use super::transport::{MAX_UPDATE_WAIT, Transport};
@@ -31,7 +32,7 @@ const VIEW_TYPES: [&str; 12] = [
     "VirtualApp",
 ];
 
-/// Declares the methods that are called: the names are VMware's.
+/// Declares the methods that are called: the names are VMware's, but for tags, which are not SOAP.
 macro_rules! methods {
     ($($name:ident),* $(,)?) => {
         /// The methods that are called.
@@ -64,6 +65,10 @@ methods! {
     ContinueRetrievePropertiesEx,
     QueryOptions,
     QueryPerf,
+    QueryEvents,
+    TagsLogin,
+    Tags,
+    TagsLogout,
 }
 
 impl fmt::Display for Method {
@@ -105,7 +110,8 @@ impl ServiceContent {
 /// Which properties to read of which type.
 pub type PropertySet = (&'static str, Vec<&'static str>);
 
-pub(super) async fn retrieve_service_content(transport: &Transport) -> Result<ServiceContent, Error> {
+/// Where the services are. No session is needed, and the connection is a new one.
+pub async fn retrieve_service_content(transport: &Transport) -> Result<ServiceContent, Error> {
     const BODY: &str = r#"<RetrieveServiceContent xmlns="urn:vim25"><_this type="ServiceInstance">ServiceInstance</_this></RetrieveServiceContent>"#;
     let method = Method::RetrieveServiceContent;
     let services = transport.call(method, BODY, None, return_value).await?.value;
@@ -295,6 +301,31 @@ fn filter_spec(sets: &[PropertySet], objects: &Objects<'_>) -> String {
 /// Performance samples; the body comes from a [`super::PerfRequest`].
 pub async fn query_perf(transport: &Transport, session: &Session, body: &str) -> Result<Vec<EntityPerformance>, Error> {
     Ok(transport.call(Method::QueryPerf, body, Some(&session.cookie), decode_performance).await?.value)
+}
+
+/// Events in one answer. vCenter gives no more.
+pub const PAGE_EVENTS: usize = 1000;
+
+/// Events between two moments of the server's clock, in Unix milliseconds and both included. There may be more where a
+/// whole page of them comes. `None` as the end is now.
+pub async fn query_events(
+    transport: &Transport,
+    session: &Session,
+    manager: &MoRef,
+    begin: i64,
+    end: Option<i64>,
+) -> Result<Vec<Event>, Error> {
+    let time = |name: &str, milliseconds: i64| {
+        let time = jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        format!("<{name}>{time}</{name}>")
+    };
+    let (manager, begin) = (this(manager), time("beginTime", begin));
+    let end = end.map(|end| time("endTime", end)).unwrap_or_default();
+    // vCenter's simulator gives ten of them where the number is not said.
+    let body = format!(
+        r#"<QueryEvents xmlns="urn:vim25">{manager}<filter><time>{begin}{end}</time><maxCount>{PAGE_EVENTS}</maxCount></filter></QueryEvents>"#
+    );
+    Ok(transport.call(Method::QueryEvents, &body, Some(&session.cookie), decode_events).await?.value)
 }
 
 /// `_this`, the object whose method is called.

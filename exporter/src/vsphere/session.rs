@@ -23,7 +23,7 @@ pub struct Session {
 impl Session {
     /// Signs in. The password is read now, so that a changed one is used from the next session on.
     pub(super) async fn open(transport: &Transport) -> Result<Self, Error> {
-        transport.may_sign_in()?;
+        let _turn = transport.may_sign_in(Method::Login).await?;
         let config = transport.config();
         let content = methods::retrieve_service_content(transport).await?;
         let password = config.password.read().map_err(|error| transport.error(Method::Login, error.into()))?;

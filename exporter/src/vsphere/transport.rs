@@ -1,13 +1,15 @@
 //! One SOAP call over HTTPS: limits, retries, and errors that say what happened.
 
+use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{MutexGuard, Semaphore};
 use tracing::debug;
 use url::Url;
 
 use super::Method;
+use super::certificate;
 use super::envelope::{self, Answer};
 use super::error::{self, Error, Fault, FaultKind, Problem};
 use super::xml::{Xml, XmlError};
@@ -29,12 +31,24 @@ pub(super) const MAX_UPDATE_WAIT: Duration = Duration::from_secs(120);
 pub struct Transport {
     config: VcenterConfig,
     http: reqwest::Client,
+    /// Makes a connection of its own for each request.
+    fresh: reqwest::Client,
     /// Bounds requests in flight, and with HTTP/1.1 so the connections.
     permits: Semaphore,
     metrics: Metrics,
     last_answer: Mutex<Option<Instant>>,
     refusals: Mutex<Refusals>,
     back_off: BackOff,
+    /// Held while somebody signs in, so that those who wait see how that went.
+    sign_in: tokio::sync::Mutex<()>,
+    certificate: Mutex<Certificate>,
+}
+
+/// The certificate that was seen last.
+#[derive(Debug, Default)]
+struct Certificate {
+    der: Vec<u8>,
+    end: Option<i64>,
 }
 
 /// How long a sign-in waits after refused ones: a wrong password must not be tried until the user is locked out.
@@ -59,10 +73,10 @@ pub(super) struct Reply<T> {
     pub(super) cookie: Option<String>,
 }
 
-struct RawReply {
-    status: u16,
+pub(super) struct RawReply {
+    pub(super) status: u16,
     cookie: Option<String>,
-    text: String,
+    pub(super) text: String,
 }
 
 impl Transport {
@@ -74,24 +88,31 @@ impl Transport {
             problem: Box::new(problem),
         };
         let tls = config.tls.rustls().map_err(|error| failed(error.into()))?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .connect_timeout(config.connect_timeout)
-            .pool_max_idle_per_host(config.max_connections)
-            // Credentials go to the configured address and nowhere else.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("lynceus-exporter/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| failed(Problem::Http(error.to_string())))?;
+        let client = |idle: usize| {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .tls_info(true)
+                .connect_timeout(config.connect_timeout)
+                .pool_max_idle_per_host(idle)
+                // Credentials go to the configured address and nowhere else.
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .user_agent(concat!("lynceus-exporter/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|error| failed(Problem::Http(error.to_string())))
+        };
+        let (http, fresh) = (client(config.max_connections)?, client(0)?);
         Ok(Self {
             permits: Semaphore::new(config.max_connections),
             config,
             http,
+            fresh,
             metrics,
             last_answer: Mutex::default(),
             refusals: Mutex::default(),
             back_off,
+            sign_in: tokio::sync::Mutex::default(),
+            certificate: Mutex::default(),
         })
     }
 
@@ -109,16 +130,30 @@ impl Transport {
         *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails while a sign-in would come too soon after one that was refused.
-    pub(super) fn may_sign_in(&self) -> Result<(), Error> {
-        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.until.is_some_and(|until| Instant::now() < until) {
-            return Err(self.error(Method::Login, Problem::InvalidLogin(self.config.username.clone())));
-        }
-        Ok(())
+    /// When the certificate that the server showed last ends, in Unix milliseconds.
+    pub fn certificate_end(&self) -> Option<i64> {
+        self.certificate.lock().unwrap_or_else(PoisonError::into_inner).end
     }
 
-    fn signed_in(&self, refused: bool) {
+    fn saw_certificate(&self, der: &[u8]) {
+        let mut certificate = self.certificate.lock().unwrap_or_else(PoisonError::into_inner);
+        if certificate.der != der {
+            *certificate = Certificate { der: der.to_vec(), end: certificate::end(der) };
+        }
+    }
+
+    /// The turn to sign in, one at a time. Fails while that would come too soon after a sign-in that was refused.
+    pub(super) async fn may_sign_in(&self, method: Method) -> Result<MutexGuard<'_, ()>, Error> {
+        let turn = self.sign_in.lock().await;
+        let until = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).until;
+        if until.is_some_and(|until| Instant::now() < until) {
+            return Err(self.error(method, Problem::InvalidLogin(self.config.username.clone())));
+        }
+        Ok(turn)
+    }
+
+    /// A sign-in was answered.
+    pub(super) fn signed_in(&self, refused: bool) {
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         if !refused {
             *refusals = Refusals::default();
@@ -142,29 +177,37 @@ impl Transport {
         decode: impl Fn(Xml<'_>) -> Result<T, XmlError>,
     ) -> Result<Reply<T>, Error> {
         let body = bytes::Bytes::from(envelope::wrap(body));
-        let mut attempt = 0;
+        self.retrying(method, || self.attempt(method, body.clone(), cookie, &decode)).await
+    }
+
+    /// Attempts something, again where that may help.
+    pub(super) async fn retrying<T, F>(&self, method: Method, attempt: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Problem>>,
+    {
+        let mut attempts = 0;
         loop {
-            let problem = match self.attempt(method, body.clone(), cookie, &decode).await {
-                Ok(reply) => return Ok(reply),
+            let problem = match attempt().await {
+                Ok(value) => return Ok(value),
                 Err(problem) => problem,
             };
             self.metrics.request_failed(&self.config.name, method, problem.reason());
             let again = match method {
                 // A sign-in whose answer was lost may have opened a session; another one would open a second.
-                Method::Login => problem.is_before_request(),
+                Method::Login | Method::TagsLogin => problem.is_before_request(),
                 // The next collection asks for what this one has missed, and of fewer objects.
                 Method::QueryPerf => problem.is_transient() && !matches!(problem, Problem::Timeout { .. }),
                 // What was answered last is not known, so the inventory is read anew.
                 Method::WaitForUpdatesEx => false,
                 _ => problem.is_transient(),
             };
-            if !again || attempt == self.config.max_retries {
+            if !again || attempts == self.config.max_retries {
                 return Err(self.error(method, problem));
             }
-            let wait = self.config.retry_back_off.saturating_mul(1 << attempt.min(16)).min(MAX_WAIT);
+            let wait = self.config.retry_back_off.saturating_mul(1 << attempts.min(16)).min(MAX_WAIT);
             debug!(vcenter = self.config.name, %method, ?wait, error = %problem, "trying again");
             tokio::time::sleep(wait).await;
-            attempt += 1;
+            attempts += 1;
         }
     }
 
@@ -175,15 +218,18 @@ impl Transport {
         cookie: Option<&str>,
         decode: impl Fn(Xml<'_>) -> Result<T, XmlError>,
     ) -> Result<Reply<T>, Problem> {
-        // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.map_err(|error| Problem::Http(error.to_string()))?;
-        let start = Instant::now();
-        let raw = self.exchange(method, body, cookie).await;
-        self.metrics.request(&self.config.name, method, start.elapsed());
-        let raw = raw?;
-        self.metrics.response_bytes(&self.config.name, raw.text.len());
+        // A changed certificate would not be seen on a connection that is kept.
+        let http = if method == Method::RetrieveServiceContent { &self.fresh } else { &self.http };
+        let mut request = http
+            .post(self.config.url.clone())
+            .header(http::header::CONTENT_TYPE, "text/xml; charset=utf-8")
+            .header("SOAPAction", SOAP_ACTION)
+            .body(body);
+        if let Some(cookie) = cookie {
+            request = request.header(http::header::COOKIE, cookie);
+        }
+        let raw = self.exchange(method, request).await?;
         let response = format!("{method}Response");
-        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let answer = envelope::open(&raw.text, &response).and_then(|answer| match answer {
             Answer::Response(xml) => Ok(Ok(decode(xml)?)),
             Answer::Fault(fault) => Ok(Err(fault)),
@@ -204,18 +250,31 @@ impl Transport {
         }
     }
 
-    async fn exchange(&self, method: Method, body: bytes::Bytes, cookie: Option<&str>) -> Result<RawReply, Problem> {
-        let mut request = self
-            .http
-            .post(self.config.url.clone())
-            .header(http::header::CONTENT_TYPE, "text/xml; charset=utf-8")
-            .header("SOAPAction", SOAP_ACTION)
-            .timeout(self.limit(method))
-            .body(body);
-        if let Some(cookie) = cookie {
-            request = request.header(http::header::COOKIE, cookie);
-        }
+    /// A request to the same server that is not SOAP.
+    pub(super) fn request(&self, verb: http::Method, url: Url) -> reqwest::RequestBuilder {
+        self.http.request(verb, url)
+    }
+
+    /// Sends a request within all limits, and counts it.
+    pub(super) async fn exchange(&self, method: Method, request: reqwest::RequestBuilder) -> Result<RawReply, Problem> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.map_err(|error| Problem::Http(error.to_string()))?;
+        let start = Instant::now();
+        let raw = self.send(method, request).await;
+        self.metrics.request(&self.config.name, method, start.elapsed());
+        let raw = raw?;
+        self.metrics.response_bytes(&self.config.name, raw.text.len());
+        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(raw)
+    }
+
+    async fn send(&self, method: Method, request: reqwest::RequestBuilder) -> Result<RawReply, Problem> {
+        let request = request.timeout(self.limit(method));
         let mut response = request.send().await.map_err(|error| self.classify(method, &error))?;
+        let tls = response.extensions().get::<reqwest::tls::TlsInfo>();
+        if let Some(der) = tls.and_then(reqwest::tls::TlsInfo::peer_certificate) {
+            self.saw_certificate(der);
+        }
         let (status, cookie) = (response.status().as_u16(), session_cookie(response.headers()));
         let limit = self.config.max_response_bytes;
         let mut bytes = Vec::new();
