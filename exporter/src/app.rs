@@ -45,6 +45,7 @@ pub struct Targets(Arc<RwLock<BTreeMap<String, Target>>>);
 
 struct Target {
     settings: Settings,
+    estate: Arc<Estate>,
     pages: Arc<sync::watch::Sender<Published>>,
     stop: CancellationToken,
     /// Cancelled once it has stopped.
@@ -86,6 +87,13 @@ impl Targets {
     /// All names.
     pub fn names(&self) -> Vec<String> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// What is known of this vCenter, or of all.
+    pub fn estates(&self, name: Option<&str>) -> Vec<Arc<Estate>> {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = targets.iter().filter(|(of, _)| name.is_none_or(|name| name == of.as_str()));
+        wanted.map(|(_, target)| target.estate.clone()).collect()
     }
 
     /// How many shards each vCenter has; none before its first page.
@@ -163,7 +171,7 @@ impl App {
         let estate = Estate::new(vcenter.clone(), Arc::new(transport), collection, terms, self.metrics.clone());
         let (stop, ended) = (self.host.shutdown().child_token(), CancellationToken::new());
         let running = {
-            let (pages, stop, ended) = (pages.clone(), stop.clone(), ended.clone());
+            let (estate, pages, stop, ended) = (estate.clone(), pages.clone(), stop.clone(), ended.clone());
             async move {
                 // The one before stores where it ends, which is where this one begins.
                 if let Some(ended_before) = ended_before {
@@ -181,7 +189,7 @@ impl App {
                 metrics.withdraw(&vcenter);
             }
         });
-        Target { settings, pages, stop, ended }
+        Target { settings, estate, pages, stop, ended }
     }
 }
 
@@ -206,7 +214,10 @@ impl Daemon for App {
     }
 
     fn links() -> &'static [(&'static str, &'static str)] {
-        &[("/sd/vcenters", "the vCenters, as targets for Prometheus' HTTP service discovery")]
+        &[
+            ("/sd/vcenters", "the vCenters, as targets for Prometheus' HTTP service discovery"),
+            ("/api/v1/events", "the newest events of the vCenters"),
+        ]
     }
 
     async fn reload(&self, config: Config) -> anyhow::Result<()> {

@@ -1,6 +1,8 @@
-//! What Prometheus asks: the page of a vCenter, and which pages there are.
+//! What Prometheus asks: the page of a vCenter, and which pages there are; and what people ask: the newest events.
 //!
 //! Every answer is made from memory. A client that goes away costs nothing.
+
+mod events;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -30,6 +32,7 @@ pub fn router(targets: Targets, external_url: Option<Url>) -> Router {
     Router::new()
         .route("/vcenter/{name}/metrics", get(page))
         .route("/sd/vcenters", get(vcenters))
+        .route("/api/v1/events", get(events::list))
         .with_state(Shared { targets, external_url })
 }
 
@@ -60,10 +63,14 @@ async fn page(
             let text = format!("nothing was collected from `{name}` yet: {reason}\n");
             refuse(StatusCode::SERVICE_UNAVAILABLE, text)
         }
-        None => {
-            let known = shared.targets.names().join("`, `");
-            refuse(StatusCode::NOT_FOUND, format!("there is no vCenter `{name}`; the config has `{known}`\n"))
-        }
+        None => shared.no_such_vcenter(&name),
+    }
+}
+
+impl Shared {
+    fn no_such_vcenter(&self, name: &str) -> Response {
+        let known = self.targets.names().join("`, `");
+        refuse(StatusCode::NOT_FOUND, format!("there is no vCenter `{name}`; the config has `{known}`\n"))
     }
 }
 

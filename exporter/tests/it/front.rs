@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -79,7 +79,8 @@ impl Front {
         Self { url, sha256, ca_pem: ca.pem(), shared }
     }
 
-    /// From now on, requests meet this: it gets the method's name and the request.
+    /// From now on, requests meet this: it gets the method's name and the request. What is not SOAP has its verb and path
+    /// for a name, such as `POST /api/session`.
     pub(crate) fn react(&self, react: impl Fn(&str, &str) -> Reaction + Send + Sync + 'static) {
         *self.shared.react.lock().unwrap() = Arc::new(Box::new(react));
     }
@@ -95,18 +96,36 @@ impl Front {
     }
 }
 
-async fn answer(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(shared): State<Shared>,
+    verb: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
-    let method = body.split_once("<soapenv:Body><").map_or("", |(_, rest)| rest.split([' ', '>']).next().unwrap_or(""));
+    let soap = uri.path() == "/sdk";
+    let method = if soap {
+        let called = body.split_once("<soapenv:Body><").map(|(_, rest)| rest.split([' ', '>']).next().unwrap_or(""));
+        called.unwrap_or("").to_owned()
+    } else {
+        format!("{verb} {uri}")
+    };
     let react = shared.react.lock().unwrap().clone();
-    match react(method, &body) {
+    match react(&method, &body) {
         Reaction::Stall => std::future::pending().await,
         Reaction::Answer(status, text) => {
             (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, "text/xml")], text).into_response()
         }
         Reaction::Forward => {
-            let mut request = shared.http.post(&shared.upstream);
-            for name in [header::COOKIE, header::CONTENT_TYPE] {
+            let upstream = if soap {
+                shared.upstream.clone()
+            } else {
+                format!("{}{uri}", shared.upstream.strip_suffix("/sdk").unwrap())
+            };
+            let mut request = shared.http.request(verb, upstream);
+            let session = HeaderName::from_static("vmware-api-session-id");
+            for name in [header::COOKIE, header::CONTENT_TYPE, header::AUTHORIZATION, session] {
                 if let Some(value) = headers.get(&name) {
                     request = request.header(name, value);
                 }

@@ -5,9 +5,12 @@
 mod config;
 mod decoder;
 mod faults;
+mod fleet;
 mod front;
 mod generated;
 mod golden;
+mod happenings;
 mod serving;
 mod support;
+mod tags;
 mod vcsim;

@@ -123,5 +123,5 @@ pub(crate) fn count(page: &str, beginning: &str, labels: &str) -> usize {
 
 /// Whether all parts of the last collection succeeded.
 pub(crate) fn all_succeeded(page: &str) -> bool {
-    page.matches("\nvsphere_collector_success{").count() == 6 && count(page, "vsphere_collector_success{", "") == 6
+    page.matches("\nvsphere_collector_success{").count() == 7 && count(page, "vsphere_collector_success{", "") == 7
 }

@@ -10,7 +10,7 @@ use crate::front::Reaction;
 use crate::support::{Exporter, LIMIT, PASSWORD, all_succeeded, count, estate, start_vcsim, value};
 
 /// Runs Python that uses pyVmomi on the simulator; `content` and `vms` are there. `None` where pyVmomi is missing.
-fn pyvmomi(url: &str, code: &str) -> Option<String> {
+pub(crate) fn pyvmomi(url: &str, code: &str) -> Option<String> {
     let python = tool("python")?;
     let port = url.trim_end_matches("/sdk").rsplit(':').next().unwrap();
     let program = format!(
