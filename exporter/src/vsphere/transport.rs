@@ -88,9 +88,12 @@ impl Transport {
             problem: Box::new(problem),
         };
         let tls = config.tls.rustls().map_err(|error| failed(error.into()))?;
-        let client = |idle: usize| {
+        let mut full = tls.clone();
+        // A resumed session shows the certificate of before.
+        full.resumption = rustls::client::Resumption::disabled();
+        let client = |tls: rustls::ClientConfig, idle: usize| {
             reqwest::Client::builder()
-                .tls_backend_preconfigured(tls.clone())
+                .tls_backend_preconfigured(tls)
                 .tls_info(true)
                 .connect_timeout(config.connect_timeout)
                 .pool_max_idle_per_host(idle)
@@ -101,7 +104,7 @@ impl Transport {
                 .build()
                 .map_err(|error| failed(Problem::Http(error.to_string())))
         };
-        let (http, fresh) = (client(config.max_connections)?, client(0)?);
+        let (http, fresh) = (client(tls, config.max_connections)?, client(full, 0)?);
         Ok(Self {
             permits: Semaphore::new(config.max_connections),
             config,
