@@ -273,7 +273,8 @@ mod tests {
         read(&mut events, 10, &[(1, 1)]);
         let owner = |events: &Events| events.newest().next().unwrap().vm.clone();
         assert_eq!(owner(&events), None);
-        let vm = |moref: &str| Vm { moref: moref.into(), id: format!("u-{moref}"), team: "red".into(), ..Vm::default() };
+        let vm =
+            |moref: &str| Vm { moref: moref.into(), id: format!("u-{moref}"), team: "red".into(), ..Vm::default() };
         events.name_owners(&Inventory { vms: vec![vm("vm-1"), vm("vm-2")], ..Inventory::default() });
         assert_eq!(owner(&events), Some(("u-vm-1".to_owned(), "red".to_owned())));
         events.name_owners(&Inventory::default());

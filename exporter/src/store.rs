@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let stored = Stored { ledgers: vec![StoredLedger::default(); 4], inventory: Some(Arc::default()), ..Stored::default() };
+        let stored =
+            Stored { ledgers: vec![StoredLedger::default(); 4], inventory: Some(Arc::default()), ..Stored::default() };
         assert_eq!(decode(&encode(&stored).unwrap()).unwrap().ledgers, stored.ledgers);
     }
 

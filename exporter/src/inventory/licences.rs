@@ -82,8 +82,7 @@ mod tests {
             edition: edition.to_owned(),
             ..Licence::default()
         };
-        let sum =
-            Licence { capacity: Some(24), used: Some(12), end: Some(end), ..licence("vSphere 8", "esx.e") };
+        let sum = Licence { capacity: Some(24), used: Some(12), end: Some(end), ..licence("vSphere 8", "esx.e") };
         assert_eq!(found, [licence("Evaluation", "eval"), sum]);
         assert!(!format!("{found:?}").contains("AAAAA"));
     }

@@ -30,7 +30,8 @@ impl Wanted {
 
     fn wants(&self, kept: &Kept) -> bool {
         let vm_id = kept.vm.as_ref().map(|(vm_id, _)| vm_id.as_str());
-        (self.vm_id.is_empty() || vm_id == Some(&self.vm_id)) && (self.event.is_empty() || kept.event.kind == self.event)
+        (self.vm_id.is_empty() || vm_id == Some(&self.vm_id))
+            && (self.event.is_empty() || kept.event.kind == self.event)
     }
 }
 
@@ -62,7 +63,10 @@ struct ShownObject {
 
 pub(super) async fn list(State(shared): State<Shared>, Query(wanted): Query<Wanted>) -> Response {
     let Some(limit) = wanted.limit() else {
-        return refuse(StatusCode::BAD_REQUEST, format!("expected `limit` from 0 to {MAX_KEPT}, found `{}`\n", wanted.limit));
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            format!("expected `limit` from 0 to {MAX_KEPT}, found `{}`\n", wanted.limit),
+        );
     };
     let estates = shared.targets.estates(Some(wanted.vcenter.as_str()).filter(|name| !name.is_empty()));
     if estates.is_empty() && !wanted.vcenter.is_empty() {

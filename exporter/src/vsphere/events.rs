@@ -73,7 +73,12 @@ fn event(kind: &str, value: &Value) -> Option<Event> {
         kind: cut(kind),
         user: text("userName"),
         message: text("fullFormattedMessage"),
-        objects: value.fields().iter().filter_map(|field| object(&field.name, &field.value)).take(MAX_OBJECTS).collect(),
+        objects: value
+            .fields()
+            .iter()
+            .filter_map(|field| object(&field.name, &field.value))
+            .take(MAX_OBJECTS)
+            .collect(),
     })
 }
 
@@ -117,10 +122,7 @@ mod tests {
         assert_eq!((event.key, event.time, event.kind.as_str()), (7, 1_767_323_045_678, "DrsVmMigratedEvent"));
         assert_eq!((event.message.as_str(), event.user.as_str(), event.vm()), ("DRS moved it", "", Some("vm-1")));
         let objects: Vec<_> = event.objects.iter().map(|o| (o.role.as_str(), o.name.as_str(), o.id.as_str())).collect();
-        assert_eq!(
-            objects,
-            [("host", "esx-2", "host-2"), ("vm", "a & b", "vm-1"), ("sourceHost", "esx-1", "host-1")]
-        );
+        assert_eq!(objects, [("host", "esx-2", "host-2"), ("vm", "a & b", "vm-1"), ("sourceHost", "esx-1", "host-1")]);
     }
 
     #[test]

@@ -261,10 +261,7 @@ mod tests {
             assert_eq!([tag.as_str(), session.as_str(), dialect.action("x").as_str()], expected);
         };
         check(Dialect::Api, ["api/cis/tagging/tag/urn:1", "api/session", "action=x"]);
-        check(
-            Dialect::Rest,
-            ["rest/com/vmware/cis/tagging/tag/id:urn:1", "rest/com/vmware/cis/session", "~action=x"],
-        );
+        check(Dialect::Rest, ["rest/com/vmware/cis/tagging/tag/id:urn:1", "rest/com/vmware/cis/session", "~action=x"]);
     }
 
     #[test]

@@ -31,7 +31,8 @@ pub(super) const MAX_UPDATE_WAIT: Duration = Duration::from_secs(120);
 pub struct Transport {
     config: VcenterConfig,
     http: reqwest::Client,
-    /// Makes a connection of its own for each request.
+    /// Makes a connection of its own for each request, and says which certificate it met. One that is kept would say that
+    /// of before.
     fresh: reqwest::Client,
     /// Bounds requests in flight, and with HTTP/1.1 so the connections.
     permits: Semaphore,
@@ -94,7 +95,7 @@ impl Transport {
         let client = |tls: rustls::ClientConfig, idle: usize| {
             reqwest::Client::builder()
                 .tls_backend_preconfigured(tls)
-                .tls_info(true)
+                .tls_info(idle == 0)
                 .connect_timeout(config.connect_timeout)
                 .pool_max_idle_per_host(idle)
                 // Credentials go to the configured address and nowhere else.
@@ -221,7 +222,7 @@ impl Transport {
         cookie: Option<&str>,
         decode: impl Fn(Xml<'_>) -> Result<T, XmlError>,
     ) -> Result<Reply<T>, Problem> {
-        // A changed certificate would not be seen on a connection that is kept.
+        // No session is needed for this one.
         let http = if method == Method::RetrieveServiceContent { &self.fresh } else { &self.http };
         let mut request = http
             .post(self.config.url.clone())

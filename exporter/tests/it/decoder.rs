@@ -1,13 +1,18 @@
 //! The decoders on answers that are damaged in any way: an error or less content, never a panic.
 
 use lynceus_exporter::inventory::{Terms, build};
-use lynceus_exporter::vsphere::{Answer, decode_counters, decode_objects, decode_performance, decode_updates, open};
+use lynceus_exporter::vsphere::{
+    Answer, decode_counters, decode_events, decode_objects, decode_performance, decode_updates, open,
+};
 use proptest::prelude::*;
 
 use crate::golden::{COUNTERS, HOST_PERFORMANCE, INVENTORY, mirror};
 
 fn decode(text: &str) {
-    for response in ["RetrievePropertiesExResponse", "QueryPerfResponse"] {
+    for response in ["RetrievePropertiesExResponse", "QueryPerfResponse", "QueryEventsResponse"] {
+        if let Ok(Answer::Response(xml)) = open(text, response) {
+            drop(decode_events(xml));
+        }
         if let Ok(Answer::Response(xml)) = open(text, response) {
             drop(decode_counters(xml));
         }
@@ -25,9 +30,14 @@ fn decode(text: &str) {
     }
 }
 
+/// What the fleet says.
+const EVENTS: &str = r#"<?xml version="1.0"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><QueryEventsResponse xmlns="urn:vim25">
+<returnval xsi:type="DrsVmMigratedEvent"><key>7</key><chainId>7</chainId><createdTime>2026-01-02T03:04:05.678Z</createdTime><userName></userName><host><name>esx-2</name><host type="HostSystem">host-2</host></host><vm><name>a</name><vm type="VirtualMachine">vm-1</vm></vm><fullFormattedMessage>DRS migrated a</fullFormattedMessage><template>false</template></returnval>
+</QueryEventsResponse></soapenv:Body></soapenv:Envelope>"#;
+
 /// A part of the text replaced by something else.
 fn damaged() -> impl Strategy<Value = String> {
-    let texts = prop::sample::select(vec![INVENTORY, COUNTERS, HOST_PERFORMANCE]);
+    let texts = prop::sample::select(vec![INVENTORY, COUNTERS, HOST_PERFORMANCE, EVENTS]);
     let what = prop_oneof![
         Just(String::new()),
         "[<>/&;\"'=a-z]{1,12}",

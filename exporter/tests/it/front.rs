@@ -96,13 +96,7 @@ impl Front {
     }
 }
 
-async fn answer(
-    State(shared): State<Shared>,
-    verb: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn answer(State(shared): State<Shared>, verb: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body = String::from_utf8_lossy(&body).into_owned();
     let soap = uri.path() == "/sdk";
     let method = if soap {

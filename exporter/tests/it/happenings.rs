@@ -23,9 +23,7 @@ async fn events(exporter: &Exporter, query: &str) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_event_counts_once_over_faults_and_restarts() {
     let Some(estate) = estate(8).await else { return };
-    let switch = |state: &str, vms: &str| {
-        pyvmomi(&estate.vcsim.url, &format!("for vm in vms[{vms}]: vm.{state}()"))
-    };
+    let switch = |state: &str, vms: &str| pyvmomi(&estate.vcsim.url, &format!("for vm in vms[{vms}]: vm.{state}()"));
     // Every third question gets no answer.
     let calls = AtomicUsize::new(0);
     estate.front.react(move |method, _| match method {
@@ -58,7 +56,10 @@ async fn each_event_counts_once_over_faults_and_restarts() {
     let keys: Vec<i64> = off.iter().map(|event| event["key"].as_i64().unwrap()).collect();
     assert!(keys.is_sorted_by(|a, b| a > b), "newest first: {keys:?}");
     let newest = &off[0];
-    assert_eq!((&newest["vcenter"], &newest["team"], &newest["user"]), (&"vc01".into(), &"red".into(), &"lynceus".into()));
+    assert_eq!(
+        (&newest["vcenter"], &newest["team"], &newest["user"]),
+        (&"vc01".into(), &"red".into(), &"lynceus".into())
+    );
     let of_vm = events(&exporter, &format!("?vm_id={}", newest["vm_id"].as_str().unwrap())).await;
     assert!(of_vm.iter().all(|event| event["vm_id"] == newest["vm_id"]) && of_vm.len() >= 2, "{of_vm:?}");
     let vm = newest["objects"].as_array().unwrap().iter().find(|object| object["role"] == "vm").unwrap();
@@ -80,25 +81,49 @@ async fn a_question_about_events_that_makes_no_sense_is_refused() {
     assert_eq!(get("?vcenter=vc07").await, (404, "there is no vCenter `vc07`; the config has `vc01`\n".to_owned()));
 }
 
-/// Answers as a vCenter that has an event each 10 ms of the last 25 s: the newest of those that are asked for.
-fn many(body: &str, first: i64, number: i64) -> String {
+/// Answers as a vCenter that has these events, which are numbers and moments, newest first: the newest thousand of those
+/// that are asked for.
+fn answer(body: &str, events: impl Iterator<Item = (i64, i64)>) -> Reaction {
     let time = |name: &str| {
         let text = body.split_once(&format!("<{name}>"))?.1.split('<').next()?;
         Some(text.parse::<jiff::Timestamp>().unwrap().as_millisecond())
     };
     let (begin, end) = (time("beginTime").unwrap(), time("endTime").unwrap_or(i64::MAX));
-    let at = |key: i64| first + key * 10;
-    let newest = (0..number).rev().filter(|key| (begin..=end).contains(&at(*key))).take(1000);
-    let event = |key: i64| {
-        let time = jiff::Timestamp::from_millisecond(at(key)).unwrap();
+    let event = |(key, at): (i64, i64)| {
+        let time = jiff::Timestamp::from_millisecond(at).unwrap();
         format!(
             r#"<returnval xsi:type="VmMigratedEvent"><key>{key}</key><chainId>{key}</chainId><createdTime>{time}</createdTime><userName></userName></returnval>"#
         )
     };
-    let events: String = newest.map(event).collect();
-    format!(
+    let events: String = events.filter(|(_, at)| (begin..=end).contains(at)).take(1000).map(event).collect();
+    let text = format!(
         r#"<?xml version="1.0"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><QueryEventsResponse xmlns="urn:vim25">{events}</QueryEventsResponse></soapenv:Body></soapenv:Envelope>"#
-    )
+    );
+    Reaction::Answer(200, text)
+}
+
+const MIGRATED: &str = "vsphere_events_total{event=\"VmMigratedEvent\"}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_vcenter_keeps_no_longer_stays_counted_and_readable_after_a_restart() {
+    let Some(estate) = estate(4).await else { return };
+    let now = jiff::Timestamp::now().as_millisecond();
+    let of = move |kept: &'static [(i64, i64)]| {
+        move |method: &str, body: &str| match method {
+            "QueryEvents" => answer(body, kept.iter().map(|(key, age)| (*key, now - age * 60_000))),
+            _ => Reaction::Forward,
+        }
+    };
+    estate.front.react(of(&[(4, 0), (3, 30), (2, 40), (1, 50)]));
+    let config = estate.front.config("", "");
+    let mut exporter = Exporter::start(estate.dir.path(), &config).await;
+    exporter.page_where("four events", |page| value(page, MIGRATED) == Some(4.0)).await;
+    assert!(exporter.process.terminate(LIMIT).await.unwrap().success());
+    estate.front.react(of(&[(5, 0), (4, 0)]));
+    let exporter = Exporter::start(estate.dir.path(), &config).await;
+    exporter.page_where("the fifth", |page| value(page, MIGRATED) == Some(5.0)).await;
+    let keys: Vec<_> = events(&exporter, "").await.iter().map(|event| event["key"].as_i64().unwrap()).collect();
+    assert_eq!(keys, [5, 4, 3, 2, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,12 +131,12 @@ async fn more_events_than_one_answer_holds_all_count() {
     let Some(estate) = estate(4).await else { return };
     let first = jiff::Timestamp::now().as_millisecond() - 60_000;
     estate.front.react(move |method, body| match method {
-        "QueryEvents" => Reaction::Answer(200, many(body, first, 2500)),
+        // One each 10 ms.
+        "QueryEvents" => answer(body, (0..2500).rev().map(|key| (key, first + key * 10))),
         _ => Reaction::Forward,
     });
     let exporter = Exporter::start(estate.dir.path(), &estate.front.config("", "")).await;
-    let migrated = "vsphere_events_total{event=\"VmMigratedEvent\"}";
-    let page = exporter.page_where("all events", |page| value(page, migrated) == Some(2500.0)).await;
+    let page = exporter.page_where("all events", |page| value(page, MIGRATED) == Some(2500.0)).await;
     assert_eq!(value(&page, "vsphere_collector_success{collector=\"events\"}"), Some(1.0));
     let kept = events(&exporter, "?limit=1000").await;
     let keys: HashSet<i64> = kept.iter().map(|event| event["key"].as_i64().unwrap()).collect();
