@@ -27,9 +27,13 @@ pub(crate) fn health(unready: Arc<Mutex<Option<String>>>) -> Router {
 }
 
 /// Metrics, reload and the landing page.
-pub(crate) fn admin(page: String, registry: Arc<Mutex<Registry>>, reloads: mpsc::Sender<ReloadRequest>) -> Router {
+pub(crate) fn admin(
+    page: impl Fn() -> String + Clone + Send + Sync + 'static,
+    registry: Arc<Mutex<Registry>>,
+    reloads: mpsc::Sender<ReloadRequest>,
+) -> Router {
     Router::new()
-        .route("/", get(|| async { Html(page) }))
+        .route("/", get(move || async move { Html(page()) }))
         .route("/metrics", get(move || async move { metrics(&registry) }))
         .route("/-/reload", post(move || reload(reloads)))
 }
@@ -62,11 +66,18 @@ async fn reload(reloads: mpsc::Sender<ReloadRequest>) -> Response {
 }
 
 /// The page at `/`: name, version, and what there is to see.
-pub(crate) fn landing_page(name: &str, version: &str, links: &[(&str, &str)]) -> String {
+pub(crate) fn landing_page(
+    name: &str,
+    version: &str,
+    links: &[(&str, &str)],
+    configured: &[(String, String)],
+) -> String {
     let common = [("/metrics", "metrics of this daemon"), ("/-/healthy", "is it alive"), ("/-/ready", "is it ready")];
-    let items: String = links
-        .iter()
-        .chain(&common)
+    let configured: Vec<_> = configured.iter().map(|(path, what)| (escape(path), escape(what))).collect();
+    let configured = configured.iter().map(|(path, what)| (path.as_str(), what.as_str()));
+    let items: String = configured
+        .chain(links.iter().copied())
+        .chain(common)
         .map(|(path, what)| format!("<li><a href=\"{path}\">{path}</a> <span>{what}</span></li>\n"))
         .collect();
     format!(
@@ -76,4 +87,32 @@ pub(crate) fn landing_page(name: &str, version: &str, links: &[(&str, &str)]) ->
          li {{ margin: .4em 0 }} span {{ color: #666; margin-left: .5em }}</style>\n\
          <h1>{name}</h1>\n<p>Version {version}</p>\n<ul>\n{items}</ul>\n"
     )
+}
+
+/// Text as HTML, in attributes too.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_the_config_come_first_and_cannot_be_markup() {
+        let links = [("/a?b=1&c=\"".to_owned(), "<script>".to_owned())];
+        let page = landing_page("x", "1", &[("/fixed", "fixed")], &links);
+        let link = "<a href=\"/a?b=1&amp;c=&quot;\">/a?b=1&amp;c=&quot;</a> <span>&lt;script&gt;</span>";
+        assert!(page.find(link) < page.find("/fixed") && page.contains(link), "{page}");
+    }
 }

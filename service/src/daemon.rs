@@ -52,6 +52,11 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     /// Path and meaning of what the landing page links to.
     fn links() -> &'static [(&'static str, &'static str)];
 
+    /// The same for what the config decides; asked for at each visit.
+    fn configured_links(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// Takes a new config into use. On an error the old one stays.
     fn reload(&self, config: Self::Config) -> impl Future<Output = anyhow::Result<()>> + Send;
 
@@ -165,10 +170,11 @@ async fn live<D: Daemon>(flags: Flags, args: D::Args, config: D::Config, web: We
         Some(address) => Some(bind(&[address]).await?),
         None => None,
     };
-    let daemon = D::start(config, args, &host).await?;
+    let daemon = Arc::new(D::start(config, args, &host).await?);
 
     let (reload_sender, reload_requests) = mpsc::channel(1);
-    let page = landing_page(D::NAME, VERSION, D::links());
+    let linked = daemon.clone();
+    let page = move || landing_page(D::NAME, VERSION, D::links(), &linked.configured_links());
     let admin = admin(page, host.registry.clone(), reload_sender);
     let health = health(host.unready.clone());
     let routers = match internal {
@@ -187,7 +193,7 @@ async fn live<D: Daemon>(flags: Flags, args: D::Args, config: D::Config, web: We
         }
     }
 
-    wait_for_stop::<D>(&daemon, &flags, &web, &reloads, reload_requests).await?;
+    wait_for_stop::<D>(&*daemon, &flags, &web, &reloads, reload_requests).await?;
 
     let grace = flags.grace_period;
     info!("stopping: finishing work in flight");
