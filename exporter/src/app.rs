@@ -84,6 +84,18 @@ impl Targets {
         targets.get(name).map(|target| target.pages.borrow().clone())
     }
 
+    /// What is known of a vCenter, however old; `None` where there is no such vCenter.
+    pub fn estate(&self, name: &str) -> Option<Arc<Estate>> {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        targets.get(name).map(|target| target.estate.clone())
+    }
+
+    /// All names, with where each vCenter is.
+    pub fn addresses(&self) -> Vec<(String, Url)> {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        targets.iter().map(|(name, target)| (name.clone(), target.settings.vcenter.url.clone())).collect()
+    }
+
     /// All names.
     pub fn names(&self) -> Vec<String> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
@@ -218,6 +230,10 @@ impl Daemon for App {
             ("/sd/vcenters", "the vCenters, as targets for Prometheus' HTTP service discovery"),
             ("/api/v1/events", "the newest events of the vCenters"),
         ]
+    }
+
+    fn configured_links(&self) -> Vec<(String, String)> {
+        routes::pages(&self.targets)
     }
 
     async fn reload(&self, config: Config) -> anyhow::Result<()> {

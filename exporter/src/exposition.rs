@@ -12,6 +12,17 @@ use crate::catalogue::Metric;
 pub struct Page {
     text: String,
     series: usize,
+    /// In place of the text, where samples are wanted.
+    samples: Option<Vec<Sample>>,
+}
+
+/// A sample that is not text: for what is not a page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Labels beside those that identify the object.
+    pub labels: Vec<(String, String)>,
+    /// Its value.
+    pub value: f64,
 }
 
 /// The samples of one metric and one object.
@@ -48,6 +59,13 @@ impl Page {
         }
     }
 
+    /// The samples of one metric and one object, in place of text.
+    pub fn samples(samples: impl FnOnce(&mut Series<'_>)) -> Vec<Sample> {
+        let mut page = Self { samples: Some(Vec::new()), ..Self::default() };
+        samples(&mut Series { page: &mut page, name: "", identity: "" });
+        page.samples.unwrap_or_default()
+    }
+
     /// The text, and how many series are in it.
     pub fn finish(self) -> (String, usize) {
         (self.text, self.series)
@@ -82,6 +100,12 @@ impl Series<'_> {
 
     /// One sample with more labels. A label without a value is left out: to Prometheus it is the same.
     pub fn labelled(&mut self, more: &[(&str, &str)], value: f64) {
+        if let Some(samples) = &mut self.page.samples {
+            let more = more.iter().filter(|(_, value)| !value.is_empty());
+            let labels = more.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            samples.push(Sample { labels, value });
+            return;
+        }
         let text = &mut self.page.text;
         text.push_str(self.name);
         text.push('{');

@@ -92,6 +92,11 @@ impl Cell {
         self.news.is_some_and(|news| now.saturating_duration_since(news) <= max_age)
     }
 
+    /// Whether there is more than the total and the mark, which are all that is stored.
+    pub fn has_readings(&self) -> bool {
+        self.news.is_some()
+    }
+
     /// Mean of the samples since the previous collection.
     pub fn mean(&self) -> f64 {
         self.sum as f64 / f64::from(self.count.max(1))
@@ -132,6 +137,11 @@ impl Ledger {
     /// The books of an object.
     pub fn book(&self, id: &str) -> Option<&Book> {
         self.books.get(id)
+    }
+
+    /// All objects that have books.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.books.keys().map(|id| &**id)
     }
 
     /// What to ask of an object: the samples after this moment; the newest alone where it has none in the books.

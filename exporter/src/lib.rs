@@ -14,6 +14,7 @@ pub mod config;
 pub mod events;
 pub mod exposition;
 pub mod inventory;
+pub mod last;
 pub mod ledger;
 pub mod metrics;
 pub mod ownership;

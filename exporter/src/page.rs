@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-use crate::catalogue::{Class, METRICS, Metric, Shown, Source};
+use crate::catalogue::{Class, CounterUnit, METRICS, Metric, Shown, Source};
 use crate::exposition::{Page, Samples, Series, labels};
 use crate::inventory::Inventory;
 use crate::ledger::{Book, Cell, Ledger};
@@ -16,6 +16,20 @@ pub const MAX_SERIES: usize = 50_000;
 
 /// Shards at most. What does not fit then makes them larger.
 pub const MAX_SHARDS: usize = 100;
+
+/// Writes all pages with their series: in so many shards, or more where one of them is too large.
+pub fn render_all(state: &State, now: Instant, mut shards: usize) -> Vec<(String, usize)> {
+    loop {
+        let texts: Vec<_> = (0..shards).map(|shard| render(state, now, shard, shards)).collect();
+        let largest = texts.iter().map(|(_, series)| *series).max().unwrap_or_default();
+        if largest <= MAX_SERIES || shards >= MAX_SHARDS {
+            return texts;
+        }
+        // Room for a few more VMs: each other number of shards moves them between targets.
+        let all: usize = texts.iter().map(|(_, series)| *series).sum();
+        shards = (shards + 1).max(all.div_ceil(MAX_SERIES * 4 / 5)).min(MAX_SHARDS);
+    }
+}
 
 /// Writes one of `shards` pages as it is right at this moment, and counts its series. A VM is on one of them; all that
 /// is not a VM is on the first.
@@ -174,24 +188,28 @@ impl Perf<'_> {
 
     fn value(&self, cell: &Cell, vcpus: Option<u32>) -> Option<f64> {
         let (state, now) = (self.known.state, self.known.now);
-        let unit = self.ledger.counters()[self.place].unit;
-        if self.shown == Shown::Total {
-            // As whole numbers up to here: sums of fractions would not be exact.
-            return state.shows_counter(self.class, cell, now).then(|| unit.base(cell.total as f64));
-        }
-        if !state.shows_gauge(self.class, cell, now) {
-            return None;
-        }
-        let of_vcpus = |milliseconds: f64| {
-            let vcpus = vcpus.filter(|vcpus| *vcpus > 0 && cell.interval > 0)?;
-            Some(milliseconds / (f64::from(cell.interval) * 1000.0 * f64::from(vcpus)))
+        let fresh = match self.shown {
+            Shown::Total => state.shows_counter(self.class, cell, now),
+            _ => state.shows_gauge(self.class, cell, now),
         };
-        match self.shown {
-            Shown::Mean => Some(unit.base(cell.mean())),
-            Shown::Peak => Some(unit.base(cell.peak as f64)),
-            Shown::MeanOfVcpus => of_vcpus(cell.mean()),
-            Shown::PeakOfVcpus => of_vcpus(cell.peak as f64),
-            Shown::Newest | Shown::Total => Some(unit.base(cell.newest as f64)),
-        }
+        let unit = self.ledger.counters()[self.place].unit;
+        if fresh { reading(self.shown, unit, cell, vcpus) } else { None }
+    }
+}
+
+/// What a metric shows of a series, in base units.
+pub(crate) fn reading(shown: Shown, unit: CounterUnit, cell: &Cell, vcpus: Option<u32>) -> Option<f64> {
+    let of_vcpus = |milliseconds: f64| {
+        let vcpus = vcpus.filter(|vcpus| *vcpus > 0 && cell.interval > 0)?;
+        Some(milliseconds / (f64::from(cell.interval) * 1000.0 * f64::from(vcpus)))
+    };
+    match shown {
+        // As whole numbers up to here: sums of fractions would not be exact.
+        Shown::Total => Some(unit.base(cell.total as f64)),
+        Shown::Mean => Some(unit.base(cell.mean())),
+        Shown::Peak => Some(unit.base(cell.peak as f64)),
+        Shown::MeanOfVcpus => of_vcpus(cell.mean()),
+        Shown::PeakOfVcpus => of_vcpus(cell.peak as f64),
+        Shown::Newest => Some(unit.base(cell.newest as f64)),
     }
 }

@@ -97,24 +97,12 @@ fn reason(estate: &Estate) -> String {
     error.unwrap_or_else(|| "the first collection is under way".to_owned())
 }
 
-/// All pages, in more shards where one of them is too large. `None` where nothing is known yet.
-fn render(estate: &Estate, mut shards: usize) -> Option<Vec<Page>> {
-    let mut texts: Vec<(String, usize)>;
-    loop {
+/// All pages, in at least so many shards. `None` where nothing is known yet.
+fn render(estate: &Estate, shards: usize) -> Option<Vec<Page>> {
+    let texts = {
         let state = estate.state();
-        if !state.has_begun() {
-            return None;
-        }
-        let now = Instant::now();
-        texts = (0..shards).map(|shard| page::render(&state, now, shard, shards)).collect();
-        let largest = texts.iter().map(|(_, series)| *series).max().unwrap_or_default();
-        if largest <= page::MAX_SERIES || shards >= page::MAX_SHARDS {
-            break;
-        }
-        // Room for a few more VMs: each other number of shards moves them between targets.
-        let all: usize = texts.iter().map(|(_, series)| *series).sum();
-        shards = (shards + 1).max(all.div_ceil(page::MAX_SERIES * 4 / 5)).min(page::MAX_SHARDS);
-    }
+        state.has_begun().then(|| page::render_all(&state, Instant::now(), shards))?
+    };
     let page = |(text, series): (String, usize)| Page { gzip: gzip(&text), text: Bytes::from(text), series };
     Some(texts.into_iter().map(page).collect())
 }

@@ -3,6 +3,8 @@
 //! Every answer is made from memory. A client that goes away costs nothing.
 
 mod events;
+mod last;
+mod probe;
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -33,6 +35,8 @@ pub fn router(targets: Targets, external_url: Option<Url>) -> Router {
         .route("/vcenter/{name}/metrics", get(page))
         .route("/sd/vcenters", get(vcenters))
         .route("/api/v1/events", get(events::list))
+        .route("/probe", get(probe::probe))
+        .route("/api/v1/last", get(last::last))
         .with_state(Shared { targets, external_url })
 }
 
@@ -47,15 +51,19 @@ async fn page(
     Query(wanted): Query<Shard>,
     headers: HeaderMap,
 ) -> Response {
-    match shared.targets.published(&name) {
-        Some(Published::Pages(pages)) => match (wanted.shard, pages.as_slice()) {
-            (None, [page]) => serve(page, &headers),
+    page_of(&shared.targets, &name, wanted.shard, &headers)
+}
+
+fn page_of(targets: &Targets, name: &str, shard: Option<usize>, headers: &HeaderMap) -> Response {
+    match targets.published(name) {
+        Some(Published::Pages(pages)) => match (shard, pages.as_slice()) {
+            (None, [page]) => serve(page, headers),
             (None, _) => {
                 let text = format!("`{name}` has {} pages: ask for one with `?shard=0` and so on\n", pages.len());
                 refuse(StatusCode::BAD_REQUEST, text)
             }
             (Some(shard), _) => match pages.get(shard) {
-                Some(page) => serve(page, &headers),
+                Some(page) => serve(page, headers),
                 None => refuse(StatusCode::NOT_FOUND, format!("`{name}` has {} pages, from 0 on\n", pages.len())),
             },
         },
@@ -63,15 +71,28 @@ async fn page(
             let text = format!("nothing was collected from `{name}` yet: {reason}\n");
             refuse(StatusCode::SERVICE_UNAVAILABLE, text)
         }
-        None => shared.no_such_vcenter(&name),
+        None => no_such_vcenter(targets, name),
     }
 }
 
-impl Shared {
-    fn no_such_vcenter(&self, name: &str) -> Response {
-        let known = self.targets.names().join("`, `");
-        refuse(StatusCode::NOT_FOUND, format!("there is no vCenter `{name}`; the config has `{known}`\n"))
+fn no_such_vcenter(targets: &Targets, name: &str) -> Response {
+    let known = targets.names().join("`, `");
+    refuse(StatusCode::NOT_FOUND, format!("there is no vCenter `{name}`; the config has `{known}`\n"))
+}
+
+/// Path and meaning of all pages, for the landing page.
+pub fn pages(targets: &Targets) -> Vec<(String, String)> {
+    let mut pages = Vec::new();
+    for (name, shards) in targets.shards() {
+        let path = format!("/vcenter/{name}/metrics");
+        if shards == 1 {
+            pages.push((path, format!("what is known of the vCenter {name}")));
+            continue;
+        }
+        let shard = |shard| (format!("{path}?shard={shard}"), format!("the vCenter {name}, {} of {shards}", shard + 1));
+        pages.extend((0..shards).map(shard));
     }
+    pages
 }
 
 /// A page as it was compressed when it was written: nothing is left to do.
@@ -144,7 +165,11 @@ async fn vcenters(State(shared): State<Shared>, headers: HeaderMap) -> Response 
             _ => targets.extend((0..shards).map(|shard| target(&name, Some(shard.to_string())))),
         }
     }
-    match serde_json::to_vec(&targets) {
+    json(&targets)
+}
+
+fn json(content: &impl Serialize) -> Response {
+    match serde_json::to_vec(content) {
         Ok(json) => ([(CONTENT_TYPE, JSON_TYPE)], json).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

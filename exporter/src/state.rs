@@ -183,6 +183,12 @@ impl State {
         self.inventory.as_ref().filter(|_| kept)
     }
 
+    /// How long ago the objects were last known to be true.
+    pub fn inventory_age(&self, now: Instant) -> Option<Duration> {
+        let since = [self.inventory_unkept_since, self.last_answer].into_iter().flatten().min()?;
+        self.inventory.as_ref().map(|_| now.saturating_duration_since(since))
+    }
+
     /// How the parts of the collection went, by name.
     pub fn health(&self) -> &[Health] {
         &self.health
@@ -256,6 +262,7 @@ mod tests {
         state.answered(start + INTERVAL * 4);
         assert!(state.inventory(start + INTERVAL * 3).is_some());
         assert!(state.inventory(start + INTERVAL * 3 + Duration::from_millis(1)).is_none());
+        assert_eq!(state.inventory_age(start + INTERVAL * 5), Some(INTERVAL * 5));
         state.kept(start + INTERVAL * 4);
         assert!(state.inventory(start + INTERVAL * 4).is_some());
     }

@@ -171,6 +171,18 @@ pub fn of_some() -> Vec<PropertySet> {
     vec![("VirtualMachine", vec![LAYOUT]), ("HostCertificateManager", vec![CERTIFICATE])]
 }
 
+/// Whether what is read from here (as the catalogue names it) is read now and then only.
+pub fn is_slow(kind: &str, origin: &str) -> bool {
+    if origin == LAYOUT || origin == "configManager.certificateManager" {
+        return true;
+    }
+    let of_kind = |sets: Vec<PropertySet>| -> Vec<&str> {
+        sets.into_iter().filter(|(of, _)| *of == kind).flat_map(|(_, paths)| paths).collect()
+    };
+    let within = |path: &str| path.starts_with(origin) || origin.strip_prefix(path).is_some_and(|r| r.starts_with('.'));
+    !of_kind(live(false)).contains(&origin) && of_kind(slow()).into_iter().any(within)
+}
+
 /// The path as a constant, if it is one that is asked for.
 pub(super) fn known(path: &str) -> Option<&'static str> {
     const ALL: &[&[&str]] = &[
