@@ -1,7 +1,7 @@
 //! Every metric of this exporter: name, unit, labels, where it comes from, what it means.
 //!
-//! One table per object, all in [`METRICS`]. The pages are encoded by walking it, and `exporter/metrics.json` and the
-//! table in `docs/exporter.md` are printed from it, so that none of them can say something else.
+//! One table per object, all in [`METRICS`]. The pages are encoded by walking it, and `exporter/metrics.json` and
+//! `docs/metrics.md` are printed from it, so that none of them can say something else.
 
 mod cluster;
 mod collector;
@@ -231,7 +231,7 @@ impl Class {
     }
 
     /// The value of the label `collector`.
-    pub fn collector(self) -> &'static str {
+    pub const fn collector(self) -> &'static str {
         match self {
             Self::Vm => "vm_performance",
             Self::Host => "host_performance",

@@ -135,6 +135,9 @@ pub struct Vm {
     pub name: String,
     pub team: String,
     pub tier: String,
+    /// The ownership rules that say so, counted from 0.
+    pub team_rule: Option<usize>,
+    pub tier_rule: Option<usize>,
     pub power: Option<VmPower>,
     /// Whether its host can be asked about it.
     pub connected: bool,

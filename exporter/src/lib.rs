@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod collect;
 pub mod config;
 pub mod events;
+pub mod dry_run;
 pub mod exposition;
 pub mod inventory;
 pub mod last;

@@ -68,6 +68,10 @@ pub struct Owner {
     pub team: String,
     /// How important it is; empty where no rule says it.
     pub tier: String,
+    /// The rule that says whose it is, counted from 0.
+    pub team_rule: Option<usize>,
+    /// The rule that says how important it is.
+    pub tier_rule: Option<usize>,
 }
 
 impl Condition {
@@ -140,21 +144,25 @@ impl Ownership {
     /// Whose this VM is.
     pub fn of(&self, facts: &Facts<'_>) -> Owner {
         let (mut team, mut tier) = (None, None);
-        for rule in &self.rules {
+        for (place, rule) in self.rules.iter().enumerate() {
             let says_more = (team.is_none() && rule.team.is_some()) || (tier.is_none() && rule.tier.is_some());
             if !says_more {
                 continue;
             }
             let mut groups = HashMap::new();
             if rule.conditions.iter().all(|condition| condition.holds(facts, &mut groups)) {
-                team = team.or_else(|| Some(fill(rule.team.as_deref()?, &groups)).filter(|team| !team.is_empty()));
-                tier = tier.or_else(|| rule.tier.clone());
+                let filled = || Some(fill(rule.team.as_deref()?, &groups)).filter(|team| !team.is_empty());
+                team = team.or_else(|| Some((filled()?, place)));
+                tier = tier.or_else(|| Some((rule.tier.clone()?, place)));
             }
             if team.is_some() && tier.is_some() {
                 break;
             }
         }
-        Owner { team: team.unwrap_or_else(|| UNOWNED.to_owned()), tier: tier.unwrap_or_default() }
+        let (team, team_rule) = team.unzip();
+        let (tier, tier_rule) = tier.unzip();
+        let team = team.unwrap_or_else(|| UNOWNED.to_owned());
+        Owner { team, tier: tier.unwrap_or_default(), team_rule, tier_rule }
     }
 }
 
@@ -219,6 +227,7 @@ mod tests {
     #[test]
     fn a_vm_without_a_rule_is_unowned() {
         check(vec![], "db-1", UNOWNED);
+        assert_eq!(owner(vec![by_name("red", "db")], "web", "/", &[]).team_rule, None);
     }
 
     #[test]
@@ -249,5 +258,6 @@ mod tests {
         let attribute = rule("red", &[(Subject::Attribute("Cost".to_owned()), "47.*")]);
         let found = owner(vec![tier, attribute], "vm", "/", &[]);
         assert_eq!((found.team.as_str(), found.tier.as_str()), ("red", "1"));
+        assert_eq!((found.team_rule, found.tier_rule), (Some(1), Some(0)));
     }
 }

@@ -47,6 +47,8 @@ pub(super) fn vms(cx: &Cx<'_>, inventory: &mut Inventory) {
             id: String::new(),
             team: owner.team,
             tier: owner.tier,
+            team_rule: owner.team_rule,
+            tier_rule: owner.tier_rule,
             name,
             power: known.text("runtime.powerState").and_then(VmPower::from_vsphere),
             connected: known.text("runtime.connectionState") == Some("connected"),

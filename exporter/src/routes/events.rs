@@ -70,7 +70,7 @@ pub(super) async fn list(State(shared): State<Shared>, Query(wanted): Query<Want
     };
     let estates = shared.targets.estates(Some(wanted.vcenter.as_str()).filter(|name| !name.is_empty()));
     if estates.is_empty() && !wanted.vcenter.is_empty() {
-        return super::no_such_vcenter(&shared.targets, wanted.vcenter);
+        return super::no_such_vcenter(&shared.targets, &wanted.vcenter);
     }
     let mut found: Vec<Shown> = Vec::new();
     for estate in estates {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use lynceus_demo::tool;
 use lynceus_exporter::catalogue::Class;
+use lynceus_exporter::dry_run::{self, Census, Failure};
 use lynceus_exporter::inventory::{Mirror, Terms, build};
 use lynceus_exporter::ledger::Ledger;
 use lynceus_exporter::ownership::{Condition, Ownership, Rule, Subject};
@@ -55,7 +56,7 @@ fn take(ledger: &mut Ledger, class: Class, ids: &CounterIds, identity: impl Fn(&
     }
 }
 
-fn render() -> String {
+fn state() -> State {
     let rule = Rule {
         team: Some("red".to_owned()),
         tier: Some("gold".to_owned()),
@@ -97,7 +98,22 @@ fn render() -> String {
     };
     state.note(vm, 1_780_000_000.0);
     state.note(health("host_performance", Some("1 of 2 batches failed"), 40), 1_780_000_000.0);
-    page::render(&state, Instant::now(), 0, 1).0
+    state
+}
+
+fn render() -> String {
+    page::render(&state(), Instant::now(), 0, 1).0
+}
+
+#[test]
+fn the_dry_run_shows_what_the_page_would() {
+    let found = [Census::of("vc01", &state(), Instant::now()).of_team(None)];
+    let failed = [Failure { vcenter: "vc02".to_owned(), error: "failed to sign in".to_owned() }];
+    insta::assert_snapshot!("dry_run_table", dry_run::table(&found));
+    insta::assert_snapshot!("dry_run_csv", dry_run::csv(&found));
+    insta::assert_snapshot!("dry_run_json", dry_run::json(&found, &failed));
+    let on_page = render().lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(found[0].series.total, on_page);
 }
 
 #[test]
