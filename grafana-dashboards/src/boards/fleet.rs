@@ -45,7 +45,7 @@ pub(super) static BOARD: Board = Board {
         },
         Panel {
             title: "Age of the oldest collection",
-            description: "Time since the part of a collection that has gone longest without success succeeded. Above 5 \
+            description: "Time since the inventory, VMs and hosts were all collected with success. Above 5 \
                           minutes VsphereCollectionStale fires, and the rest of this board is the past.",
             kind: Kind::Stat,
             unit: Unit::Seconds,
@@ -53,7 +53,8 @@ pub(super) static BOARD: Board = Board {
             height: 4,
             limits: Some((120.0, 300.0)),
             queries: &[Query {
-                expr: "time() - min(vsphere_collector_last_success_timestamp_seconds{vcenter=~\"$vcenter\"})",
+                expr: "time() - min(vsphere_collector_last_success_timestamp_seconds{vcenter=~\"$vcenter\", \
+                       collector=~\"inventory|vm_performance|host_performance\"})",
                 legend: "age",
             }],
         },

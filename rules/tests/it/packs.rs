@@ -41,7 +41,7 @@ fn every_alert_has_a_severity_a_test_and_a_runbook_that_its_link_names() {
     let text = std::fs::read_to_string(Path::new(PACK).join("alerts.yml")).unwrap();
     let tests = std::fs::read_to_string(Path::new(PACK).join("tests/alerts.yml")).unwrap();
     let alerts: Vec<_> = text.split("- alert: ").skip(1).collect();
-    assert_eq!(alerts.len(), 3);
+    assert_eq!(alerts.len(), 11);
     for alert in alerts {
         let name = alert.lines().next().unwrap();
         assert!(alert.contains("severity: "), "{name}");
