@@ -1,10 +1,10 @@
-//! The catalogue as a file for programs and as a table for people.
+//! The catalogue as a file for programs and as tables for people.
 
 use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{Metric, metrics};
+use super::{METRICS, Metric, Source, metrics};
 
 #[derive(Serialize)]
 struct Catalogue {
@@ -46,10 +46,35 @@ pub fn json() -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&catalogue)? + "\n")
 }
 
-/// The table in `docs/exporter.md`.
+/// Headings of the tables in [`METRICS`]; the exporter's own two are one.
+const HEADINGS: [&str; 9] = [
+    "Virtual machines",
+    "Hosts",
+    "Datastores",
+    "Networks",
+    "Clusters",
+    "Resource pools and vApps",
+    "vCenter",
+    "Parts of the collection",
+    "The exporter itself",
+];
+
+/// The tables in `docs/metrics.md`.
 pub fn markdown() -> String {
-    let mut table = "| Metric | Type | Labels | Read from | Meaning |\n|---|---|---|---|---|\n".to_owned();
-    for metric in metrics() {
+    let mut text = String::new();
+    for (i, group) in METRICS.iter().enumerate() {
+        if let Some(heading) = HEADINGS.get(i) {
+            let gap = if i == 0 { "" } else { "\n" };
+            text.push_str(&format!("{gap}## {heading}\n\n"));
+            text.push_str("| Metric | Type | Labels | Read from | Meaning |\n|---|---|---|---|---|\n");
+        }
+        rows(&mut text, group);
+    }
+    text
+}
+
+fn rows(table: &mut String, metrics: &[Metric]) {
+    for metric in metrics {
         let labels = metric.all_labels().join("`, `");
         let labels = if labels.is_empty() { String::new() } else { format!("`{labels}`") };
         let origin = if metric.origin() == "exporter" { String::new() } else { format!("`{}`", metric.origin()) };
@@ -59,8 +84,15 @@ pub fn markdown() -> String {
             "| `{}` | {} | {labels} | {origin} | {} |",
             metric.name,
             metric.kind.as_str(),
-            metric.help,
+            meaning(metric),
         );
     }
-    table
+}
+
+/// Two metrics of one counter differ in what is made of its samples.
+fn meaning(metric: &Metric) -> String {
+    match metric.source {
+        Source::Perf(_, _, shown) => format!("{}: {}", metric.help, shown.as_str()),
+        _ => metric.help.to_owned(),
+    }
 }

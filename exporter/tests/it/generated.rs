@@ -26,9 +26,9 @@ fn the_catalogue_file_is_what_the_code_does() {
 }
 
 #[test]
-fn the_table_in_the_documentation_is_what_the_code_does() {
-    let text = std::fs::read_to_string(in_repository("docs/exporter.md")).unwrap();
-    let (before, rest) = text.split_once(BEGIN).expect("docs/exporter.md has a marker where the table begins");
-    let (_, after) = rest.split_once(END).expect("docs/exporter.md has a marker where the table ends");
-    check("docs/exporter.md", &[before, BEGIN, "\n", &catalogue::markdown(), "\n", END, after].concat());
+fn the_tables_in_the_documentation_are_what_the_code_does() {
+    let text = std::fs::read_to_string(in_repository("docs/metrics.md")).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("docs/metrics.md has a marker where the tables begin");
+    let (_, after) = rest.split_once(END).expect("docs/metrics.md has a marker where the tables end");
+    check("docs/metrics.md", &[before, BEGIN, "\n", &catalogue::markdown(), "\n", END, after].concat());
 }
