@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use axum::Router;
+use bytes::Bytes;
 use lynceus_service::tls::ClientTls;
 use lynceus_service::{Daemon, Host};
 use tokio::sync;
@@ -15,6 +16,7 @@ use url::Url;
 
 use crate::collect::Estate;
 use crate::config::{Config, VcenterConfig};
+use crate::ha::{self, Ha};
 use crate::metrics::{Metrics, PREFIX};
 use crate::publish::Published;
 use crate::routes;
@@ -22,12 +24,21 @@ use crate::store::Store;
 use crate::vsphere::{BackOff, Transport};
 use crate::watch::watch;
 
-/// The running exporter.
+/// The running exporter. Clones are the same exporter.
+#[derive(Clone)]
 pub struct App {
     host: Host,
     metrics: Metrics,
     targets: Targets,
     args: Args,
+    ha: Option<Arc<Ha>>,
+    /// What is configured, and whether it is watched: not where the other exporter of a pair does it.
+    wanted: Arc<sync::Mutex<Wanted>>,
+}
+
+struct Wanted {
+    config: Config,
+    watched: bool,
 }
 
 /// What the command line says beyond what every daemon knows.
@@ -135,17 +146,7 @@ impl Targets {
 impl App {
     /// Starts and stops watches until they are as configured. Nothing changes where a part of it cannot be set up.
     fn apply(&self, config: Config) -> anyhow::Result<()> {
-        let mut prepared = Vec::new();
-        for settings in Settings::all(config) {
-            let name = settings.vcenter.name.clone();
-            let collection = &settings.rest.collection;
-            let back_off = BackOff { first: collection.interval, most: collection.max_back_off };
-            let transport = Transport::new(settings.vcenter.clone(), back_off, self.metrics.clone())
-                .map_err(|error| anyhow::anyhow!(error.chain()))
-                .with_context(|| format!("failed to set up the vCenter `{name}`"))?;
-            let store = Store::new(&self.args.storage_path, &name)?;
-            prepared.push((name, settings, transport, store));
-        }
+        let prepared = self.prepare(config)?;
         let mut targets = self.targets.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut old = std::mem::take(&mut *targets);
         for (name, settings, transport, store) in prepared {
@@ -160,6 +161,67 @@ impl App {
             target.stop.cancel();
         }
         Ok(())
+    }
+
+    fn prepare(&self, config: Config) -> anyhow::Result<Vec<(String, Settings, Transport, Store)>> {
+        let mut prepared = Vec::new();
+        for settings in Settings::all(config) {
+            let name = settings.vcenter.name.clone();
+            let collection = &settings.rest.collection;
+            let back_off = BackOff { first: collection.interval, most: collection.max_back_off };
+            let transport = Transport::new(settings.vcenter.clone(), back_off, self.metrics.clone())
+                .map_err(|error| anyhow::anyhow!(error.chain()))
+                .with_context(|| format!("failed to set up the vCenter `{name}`"))?;
+            prepared.push((name.clone(), settings, transport, self.store(&name)?));
+        }
+        Ok(prepared)
+    }
+
+    fn store(&self, vcenter: &str) -> anyhow::Result<Store> {
+        Store::new(&self.args.storage_path, vcenter, self.ha.as_ref().map(|ha| ha.outbox.clone()))
+    }
+
+    /// Watches all that is configured, from now on.
+    pub(crate) async fn collect(&self) -> anyhow::Result<()> {
+        let mut wanted = self.wanted.lock().await;
+        self.apply(wanted.config.clone())?;
+        wanted.watched = true;
+        Ok(())
+    }
+
+    /// Watches nothing from now on. What was known is stored when this returns.
+    pub(crate) async fn rest(&self) {
+        let mut wanted = self.wanted.lock().await;
+        wanted.watched = false;
+        let targets = std::mem::take(&mut *self.targets.0.write().unwrap_or_else(PoisonError::into_inner));
+        targets.values().for_each(|target| target.stop.cancel());
+        for target in targets.into_values() {
+            target.ended.cancelled().await;
+        }
+    }
+
+    /// The pages of a vCenter, as they come, while it is watched here.
+    pub(crate) fn pages(&self, vcenter: &str) -> Option<sync::watch::Receiver<Published>> {
+        let targets = self.targets.0.read().unwrap_or_else(PoisonError::into_inner);
+        targets.get(vcenter).map(|target| target.pages.subscribe())
+    }
+
+    /// Takes in what another exporter knows of a vCenter.
+    pub(crate) async fn join(&self, vcenter: &str, state: Bytes) -> anyhow::Result<()> {
+        let known = self.wanted.lock().await.config.vcenters.iter().any(|known| known.name == vcenter);
+        if !known {
+            bail!("expected a vCenter of the config, which has to be the same on both exporters, found `{vcenter}`");
+        }
+        let estate = {
+            let targets = self.targets.0.read().unwrap_or_else(PoisonError::into_inner);
+            targets.get(vcenter).map(|target| target.estate.clone())
+        };
+        let store = self.store(vcenter)?;
+        tokio::task::spawn_blocking(move || match estate {
+            Some(estate) => Store::join_live(&estate, &state),
+            None => store.join(&state),
+        })
+        .await?
     }
 
     fn watch(
@@ -214,15 +276,35 @@ impl Daemon for App {
     async fn start(config: Config, args: Args, host: &Host) -> anyhow::Result<Self> {
         let metrics = Metrics::default();
         host.register(|registry| metrics.register(registry));
-        let app = Self { host: host.clone(), metrics, targets: Targets::default(), args };
-        app.apply(config)?;
+        let ha = match (&config.ha, &args.external_url) {
+            (None, _) => None,
+            (Some(ha), Some(url)) => Some(Ha::new(ha, url, host)?),
+            (Some(_), None) => bail!(
+                "`ha` needs `--web.external-url`: the address under which Prometheus reaches this exporter, whichever of the two it asks for targets"
+            ),
+        };
+        let wanted = Wanted { config: config.clone(), watched: ha.is_none() };
+        let wanted = Arc::new(sync::Mutex::new(wanted));
+        let app = Self { host: host.clone(), metrics, targets: Targets::default(), args, ha, wanted };
+        match &app.ha {
+            None => app.apply(config)?,
+            Some(ha) => {
+                app.prepare(config)?;
+                host.spawn("ha", ha::run(ha.clone(), app.clone(), host.clone()));
+            }
+        }
         // Ready to answer; whether a vCenter was reached is for its own page to say.
         host.set_ready();
         Ok(app)
     }
 
     fn router(&self) -> Router {
-        routes::router(self.targets.clone(), self.args.external_url.clone())
+        let exporter = self.ha.as_ref().map(|ha| ha.name().to_owned());
+        let answers = routes::router(self.targets.clone(), self.args.external_url.clone(), exporter);
+        match &self.ha {
+            None => answers,
+            Some(ha) => ha::router(ha, self.clone(), answers),
+        }
     }
 
     fn links() -> &'static [(&'static str, &'static str)] {
@@ -237,7 +319,17 @@ impl Daemon for App {
     }
 
     async fn reload(&self, config: Config) -> anyhow::Result<()> {
-        self.apply(config)
+        let mut wanted = self.wanted.lock().await;
+        if config.ha != wanted.config.ha {
+            bail!("`ha` cannot be changed while the exporter runs: restart it");
+        }
+        if wanted.watched {
+            self.apply(config.clone())?;
+        } else {
+            self.prepare(config.clone())?;
+        }
+        wanted.config = config;
+        Ok(())
     }
 
     /// Nothing to flush: the watches end with the host, and sign out.

@@ -8,6 +8,7 @@ use lynceus_service::{Problems, SecretSource, format_duration};
 use serde::Deserialize;
 use url::Url;
 
+use crate::ha::{HaConfig, RawHa};
 use crate::inventory::Terms;
 use crate::ownership::{Condition, Ownership, Rule, Subject, placeholder};
 
@@ -43,6 +44,8 @@ pub struct Config {
     pub collection: Collection,
     /// Whose VM is whose, and which labels VMs get.
     pub terms: Terms,
+    /// The other exporter on the same vCenters, where there is one.
+    pub ha: Option<HaConfig>,
 }
 
 /// One vCenter.
@@ -106,6 +109,7 @@ pub struct RawConfig {
     ownership: Vec<RawRule>,
     #[serde(default)]
     info_labels: RawLabels,
+    ha: Option<RawHa>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -180,10 +184,15 @@ impl lynceus_service::Config for Config {
         let RawLabels { tags, attributes } = raw.info_labels;
         info_labels("tags", "tag", &tags, problems);
         info_labels("attributes", "attribute", &attributes, problems);
+        let ha = raw.ha.map(|raw| HaConfig::from_raw(raw, problems));
         Some(Self {
             vcenters: vcenters.into_iter().collect::<Option<_>>()?,
             collection: collection?,
             terms: Terms { ownership, tags, attributes },
+            ha: match ha {
+                Some(ha) => Some(ha?),
+                None => None,
+            },
         })
     }
 }

@@ -37,6 +37,10 @@ const FORGET: Duration = Duration::from_secs(24 * 3600);
 pub struct Ledger {
     counters: Vec<Counter>,
     books: HashMap<Box<str>, Book>,
+    /// Samples that were taken in, ever.
+    samples: u64,
+    /// Samples that nobody had any more, ever.
+    missing: u64,
 }
 
 /// The books of one object.
@@ -126,7 +130,7 @@ impl Cell {
 impl Ledger {
     /// Empty books for these counters.
     pub fn new(counters: Vec<Counter>) -> Self {
-        Self { counters, books: HashMap::new() }
+        Self { counters, books: HashMap::new(), samples: 0, missing: 0 }
     }
 
     /// The counters that are kept.
@@ -217,6 +221,8 @@ impl Ledger {
                 taken.missing = 0;
             }
         }
+        self.samples += taken.samples as u64;
+        self.missing += taken.missing as u64;
         taken
     }
 
@@ -224,6 +230,11 @@ impl Ledger {
     pub fn forget(&mut self, server_now: i64) {
         let oldest = server_now / 1000 - i64::try_from(FORGET.as_secs()).unwrap_or(i64::MAX);
         self.books.retain(|_, book| book.seen >= oldest);
+    }
+
+    /// How many samples were taken in, and how many are missing, ever.
+    pub fn totals(&self) -> (u64, u64) {
+        (self.samples, self.missing)
     }
 
     /// How many objects are in the books.
@@ -243,29 +254,34 @@ impl Ledger {
             let cells = book.cells.iter().map(|((place, device), c)| (*place, device.clone(), c.total, c.mark));
             books.push(StoredBook { id: id.clone(), seen: book.seen, cells: cells.collect() });
         }
-        StoredLedger { counters: self.counters.iter().map(|counter| counter.name.to_owned()).collect(), books }
+        let counters = self.counters.iter().map(|counter| counter.name.to_owned()).collect();
+        StoredLedger { counters, books, samples: self.samples, missing: self.missing }
     }
 
-    /// Goes on where a stored ledger ended. Counters that are not kept any more are left out. Totals and marks that are
-    /// there and further on stay as they are.
+    /// Goes on where a stored ledger ended. Counters that are not kept any more are left out.
+    ///
+    /// Joins the two where there is something already: of each series the larger total stays, with its own mark. Where
+    /// both counted from the same sample on that is the one with more samples in it; where they did not, the samples
+    /// after its mark are asked for again. So nothing is lost, nothing counts twice, and no total goes back, in whatever
+    /// order and however often ledgers are joined.
     pub fn restore(&mut self, stored: StoredLedger) {
         // Another version of this program may have other counters, in another order.
         let places: Vec<Vec<u16>> = stored.counters.iter().map(|name| self.places_of(name)).collect();
         for old in stored.books {
-            let mut book = Book { seen: old.seen, ..Book::default() };
+            let book = self.books.entry(old.id).or_default();
+            book.seen = book.seen.max(old.seen);
             for (place, device, total, mark) in old.cells {
                 let candidates = places.get(usize::from(place)).map(Vec::as_slice).unwrap_or_default();
                 let by_instance = !device.is_empty();
                 let place = candidates.iter().find(|p| self.counters[usize::from(**p)].by_instance == by_instance);
                 if let Some(place) = place {
-                    *book.cell(*place, &device) = Cell { total, mark, ..Cell::default() };
+                    let cell = book.cell(*place, &device);
+                    (cell.total, cell.mark) = (cell.total, cell.mark).max((total, mark));
                 }
             }
-            match self.books.get(&old.id) {
-                Some(present) if present.seen >= book.seen => {}
-                _ => drop(self.books.insert(old.id, book)),
-            }
         }
+        self.samples = self.samples.max(stored.samples);
+        self.missing = self.missing.max(stored.missing);
     }
 
     fn places_of(&self, name: &str) -> Vec<u16> {
@@ -302,6 +318,8 @@ impl Book {
 pub struct StoredLedger {
     counters: Vec<String>,
     books: Vec<StoredBook>,
+    samples: u64,
+    missing: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

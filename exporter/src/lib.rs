@@ -14,6 +14,7 @@ pub mod config;
 pub mod events;
 pub mod dry_run;
 pub mod exposition;
+pub mod ha;
 pub mod inventory;
 pub mod last;
 pub mod ledger;

@@ -206,7 +206,7 @@ impl Metrics {
 }
 
 /// The library appends `_total` to the name of a counter and a full stop to the help text.
-fn register(registry: &mut Registry, name: &str, metric: impl Metric) {
+pub(crate) fn register(registry: &mut Registry, name: &str, metric: impl Metric) {
     let full = format!("{PREFIX}_{name}");
     let help = catalogue::metrics().find(|metric| metric.name == full).map_or("", |metric| metric.help);
     registry.register(name.strip_suffix("_total").unwrap_or(name), help, metric);

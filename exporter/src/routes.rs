@@ -27,17 +27,19 @@ const JSON_TYPE: &str = "application/json";
 struct Shared {
     targets: Targets,
     external_url: Option<Url>,
+    /// Name of this exporter of a pair.
+    exporter: Option<String>,
 }
 
 /// The routes.
-pub fn router(targets: Targets, external_url: Option<Url>) -> Router {
+pub fn router(targets: Targets, external_url: Option<Url>, exporter: Option<String>) -> Router {
     Router::new()
         .route("/vcenter/{name}/metrics", get(page))
         .route("/sd/vcenters", get(vcenters))
         .route("/api/v1/events", get(events::list))
         .route("/probe", get(probe::probe))
         .route("/api/v1/last", get(last::last))
-        .with_state(Shared { targets, external_url })
+        .with_state(Shared { targets, external_url, exporter })
 }
 
 #[derive(Deserialize)]
@@ -133,6 +135,9 @@ struct Labels {
     /// Tells targets apart; the documentation says how it is kept off the samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     shard: Option<String>,
+    /// The same: which of two it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exporter: Option<String>,
     instance: String,
     vcenter: String,
 }
@@ -154,6 +159,7 @@ async fn vcenters(State(shared): State<Shared>, headers: HeaderMap) -> Response 
             scheme: base.scheme.clone(),
             shard_parameter: shard.clone(),
             shard,
+            exporter: shared.exporter.clone(),
             instance: name.to_owned(),
             vcenter: name.to_owned(),
         },

@@ -52,9 +52,9 @@ pub struct Performance {
     pub in_flight: usize,
     /// Hosts that are asked by themselves.
     pub sick_hosts: usize,
-    /// Samples that were taken in, since the start.
+    /// Samples that were taken in, ever.
     pub samples: u64,
-    /// Samples that nobody had any more, since the start.
+    /// Samples that nobody had any more, ever.
     pub missing: u64,
 }
 

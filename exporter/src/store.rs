@@ -14,8 +14,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::catalogue::Class;
 use crate::collect::Estate;
 use crate::events::Events;
+use crate::ha::Outbox;
 use crate::inventory::Inventory;
-use crate::ledger::StoredLedger;
+use crate::ledger::{Ledger, StoredLedger};
 
 /// What a file begins with: what it is, and the version of its format.
 const MAGIC: &[u8; 8] = b"lynceus1";
@@ -24,6 +25,8 @@ const MAGIC: &[u8; 8] = b"lynceus1";
 #[derive(Debug)]
 pub struct Store {
     file: PathBuf,
+    /// To the other exporter, where there is one.
+    outbox: Option<Arc<Outbox>>,
 }
 
 /// What is in it.
@@ -38,10 +41,10 @@ struct Stored {
 
 impl Store {
     /// In this folder, which is made where it is missing.
-    pub fn new(folder: &Path, vcenter: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(folder: &Path, vcenter: &str, outbox: Option<Arc<Outbox>>) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("failed to make the folder `{}` (`--storage.path`)", folder.display()))?;
-        Ok(Self { file: folder.join(format!("{vcenter}.state")) })
+        Ok(Self { file: folder.join(format!("{vcenter}.state")), outbox })
     }
 
     /// Goes on where the file ends. A file that is not there is a first start.
@@ -62,6 +65,7 @@ impl Store {
                 }
                 state.stored_inventory = stored.inventory;
                 state.events = stored.events;
+                drop(state);
                 info!(vcenter = estate.name, file = %self.file.display(), "counters go on where they were");
             }
             Err(error) => {
@@ -70,6 +74,29 @@ impl Store {
                 error!(file = %self.file.display(), error = format!("{error:#}"), moved, "the stored state cannot be read: it is set aside, and counters begin anew");
             }
         }
+    }
+
+    /// Takes in what another exporter stored, for the next that loads it.
+    pub(crate) fn join(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        let others = decode(bytes)?;
+        let own = match std::fs::read(&self.file) {
+            // What cannot be read is no loss beside the other's: it would not be loaded either.
+            Ok(bytes) => decode(&bytes).unwrap_or_default(),
+            Err(_) => Stored::default(),
+        };
+        write(&self.file, &encode(&own.joined(others))?)
+    }
+
+    /// Takes in what another exporter stored, where this one collects too.
+    pub(crate) fn join_live(estate: &Estate, bytes: &[u8]) -> anyhow::Result<()> {
+        let others = decode(bytes)?;
+        let mut state = estate.state();
+        for (class, ledger) in Class::ALL.into_iter().zip(others.ledgers) {
+            state.ledger_mut(class).restore(ledger);
+        }
+        drop(state);
+        estate.state_changed.notify_one();
+        Ok(())
     }
 
     /// Writes whenever samples came, for as long as it is polled.
@@ -82,7 +109,7 @@ impl Store {
 
     /// Writes what is known now.
     pub async fn save(&self, estate: &Arc<Estate>) {
-        let (estate, file) = (estate.clone(), self.file.clone());
+        let (estate, file, outbox) = (estate.clone(), self.file.clone(), self.outbox.clone());
         let written = tokio::task::spawn_blocking(move || {
             let stored = {
                 let state = estate.state();
@@ -92,7 +119,13 @@ impl Store {
                     events: state.events.clone(),
                 }
             };
-            let written = encode(&stored).and_then(|bytes| write(&file, &bytes));
+            let written = encode(&stored).and_then(|bytes| {
+                let written = write(&file, &bytes);
+                if let Some(outbox) = outbox {
+                    outbox.put(&estate.name, bytes.into());
+                }
+                written
+            });
             if let Err(error) = written {
                 estate.metrics.store_failed(&estate.name);
                 error!(vcenter = estate.name, file = %file.display(), error = format!("{error:#}"), "failed to store the state: counters would begin anew after a restart");
@@ -101,6 +134,19 @@ impl Store {
         if let Err(stopped) = written.await {
             error!(error = %stopped, "failed to store the state");
         }
+    }
+}
+
+impl Stored {
+    /// Both, with the other's inventory: it is of the one that collects.
+    fn joined(self, others: Self) -> Self {
+        let (mut own, mut others_ledgers) = (self.ledgers.into_iter(), others.ledgers.into_iter());
+        let ledgers = Class::ALL.map(|class| {
+            let mut ledger = Ledger::new(class.counters());
+            own.next().into_iter().chain(others_ledgers.next()).for_each(|stored| ledger.restore(stored));
+            ledger.store()
+        });
+        Self { ledgers: ledgers.into(), inventory: others.inventory.or(self.inventory) }
     }
 }
 

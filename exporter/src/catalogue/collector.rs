@@ -75,7 +75,7 @@ pub(super) static METRICS: &[Metric] = &[
         unit: Unit::Count,
         labels: &[],
         source: Source::Collector(|health, out| out.maybe(health.performance.map(|found| found.samples as f64))),
-        help: "Samples that were taken in, since the exporter started",
+        help: "Samples that were taken in; goes on after a restart",
     },
     Metric {
         name: "vsphere_collector_samples_missing_total",
@@ -83,6 +83,6 @@ pub(super) static METRICS: &[Metric] = &[
         unit: Unit::Count,
         labels: &[],
         source: Source::Collector(|health, out| out.maybe(health.performance.map(|found| found.missing as f64))),
-        help: "Samples that series lack between two that they have, since the exporter started: nobody had them any more",
+        help: "Samples that series lack between two that they have: nobody had them any more",
     },
 ];

@@ -98,6 +98,34 @@ pub(super) static METRICS: &[Metric] = &[
         &["vcenter"],
         "Series on the page that is served for the vCenter",
     ),
+    own(
+        "lynceus_exporter_ha_leader",
+        Kind::Gauge,
+        Unit::Boolean,
+        &[],
+        "Whether this exporter of a pair collects; absent without `ha` in the config, as all of the pair's metrics",
+    ),
+    own(
+        "lynceus_exporter_ha_peer_up",
+        Kind::Gauge,
+        Unit::Boolean,
+        &[],
+        "Whether the other exporter of the pair was heard within the lease",
+    ),
+    own(
+        "lynceus_exporter_ha_takeovers_total",
+        Kind::Counter,
+        Unit::Count,
+        &[],
+        "How often this exporter took the lead over from the other one",
+    ),
+    own(
+        "lynceus_exporter_ha_state_age_seconds",
+        Kind::Gauge,
+        Unit::Seconds,
+        &[],
+        "Time since the leader last handed state to the other exporter, told by both; since the start where it never did",
+    ),
 ];
 
 /// What every daemon of Lynceus shows under its own prefix.

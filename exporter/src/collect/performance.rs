@@ -57,7 +57,6 @@ pub async fn run(estate: &Arc<Estate>, client: &Arc<Client>, class: Class) {
         sick: HashSet::new(),
         running: JoinSet::new(),
         open: HashMap::new(),
-        totals: (0, 0),
     };
     let mut last_start: Option<Instant> = None;
     loop {
@@ -84,8 +83,6 @@ struct Collector {
     running: JoinSet<Outcome>,
     /// What the running queries ask, by task.
     open: HashMap<Id, Batch>,
-    /// Samples taken in, samples missing, since the start.
-    totals: (u64, u64),
 }
 
 type Outcome = (Result<Vec<Answer>, Error>, Duration);
@@ -285,8 +282,6 @@ impl Collector {
         let mut unpaired = 0;
         for Answer { id, found, request } in answers {
             let taken = ledger.take(&id, &found, |counter, device| request.place(counter, device), now);
-            self.totals.0 += taken.samples as u64;
-            self.totals.1 += taken.missing as u64;
             tally.newest = tally.newest.max(taken.newest);
             tally.returned += usize::from(!found.times.is_empty());
             unpaired += found.unpaired;
@@ -316,7 +311,11 @@ impl Collector {
             queries => format!("{} of {queries} batches failed, the first: {}", tally.failed, error.chain()),
         });
         let error = error.or_else(|| (late > 0).then(|| format!("{late} objects are late: their queries are open")));
-        self.estate.state().set_interval(self.class, self.interval.max(duration));
+        let (samples, missing) = {
+            let mut state = self.estate.state();
+            state.set_interval(self.class, self.interval.max(duration));
+            state.ledger(self.class).totals()
+        };
         self.estate.note(Health {
             collector: self.class.collector(),
             error,
@@ -330,8 +329,8 @@ impl Collector {
                 batch_size: self.pressure.batch,
                 in_flight: self.pressure.in_flight,
                 sick_hosts: self.sick.len(),
-                samples: self.totals.0,
-                missing: self.totals.1,
+                samples,
+                missing,
             }),
             ..Health::default()
         });

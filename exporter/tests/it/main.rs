@@ -12,6 +12,7 @@ mod front;
 mod generated;
 mod golden;
 mod happenings;
+mod ha;
 mod serving;
 mod support;
 mod tags;
