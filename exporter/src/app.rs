@@ -307,6 +307,11 @@ impl Daemon for App {
         }
     }
 
+    fn authenticates(path: &str) -> bool {
+        // The other exporter of a pair brings the secret that both know; without a pair there is nothing there.
+        path.starts_with("/ha/")
+    }
+
     fn links() -> &'static [(&'static str, &'static str)] {
         &[
             ("/sd/vcenters", "the vCenters, as targets for Prometheus' HTTP service discovery"),

@@ -252,7 +252,10 @@ impl Ha {
                 () = stop.cancelled() => {}
                 _ = leads.wait_for(|leads| !*leads) => info!(name = self.name, "the other exporter leads"),
             }
-            app.rest().await;
+            // What is known is stored at once; to sign out may take as long as a vCenter that is away lets it.
+            if timeout(self.length, app.rest()).await.is_err() {
+                warn!("the collection takes long to end");
+            }
             self.flush_last().await;
             self.collects.store(false, Ordering::SeqCst);
             if stop.is_cancelled() {

@@ -332,6 +332,8 @@ struct StoredBook {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::catalogue::CounterUnit;
     use crate::vsphere::PerfSeries;
@@ -510,5 +512,45 @@ mod tests {
         assert_eq!(ledger.len(), 1);
         ledger.forget(START + 25 * 3_600_000);
         assert!(ledger.is_empty());
+    }
+
+    /// What one exporter may have stored: a few objects, some of them with devices.
+    fn stored() -> impl Strategy<Value = StoredLedger> {
+        let cell = (0..3_u16, prop_oneof![Just(""), Just("disk-1")], 0..4_u64, 0..4_i64);
+        let book = (prop_oneof![Just("u"), Just("v")], 0..3_i64, prop::collection::vec(cell, 0..5));
+        (prop::collection::vec(book, 0..3), 0..9_u64).prop_map(|(books, samples)| {
+            let book = |(id, seen, cells): (&str, i64, Vec<(u16, &str, u64, i64)>)| StoredBook {
+                id: id.into(),
+                seen,
+                cells: cells.into_iter().map(|(p, d, total, mark)| (p, d.into(), total, mark)).collect(),
+            };
+            let counters = ledger().store().counters;
+            StoredLedger { counters, books: books.into_iter().map(book).collect(), samples, missing: 0 }
+        })
+    }
+
+    fn joined(parts: &[&StoredLedger]) -> StoredLedger {
+        let mut ledger = ledger();
+        parts.iter().for_each(|part| ledger.restore((*part).clone()));
+        let mut all = ledger.store();
+        all.books.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn ledgers_are_joined_in_any_order_and_twice_and_no_total_goes_back(a in stored(), b in stored()) {
+            let both = joined(&[&a, &b]);
+            prop_assert_eq!(&both, &joined(&[&b, &a]));
+            prop_assert_eq!(&both, &joined(&[&a, &b, &a, &both]));
+            for book in joined(&[&a]).books {
+                let found = both.books.iter().find(|other| other.id == book.id).unwrap();
+                prop_assert!(found.seen >= book.seen);
+                for (place, device, total, mark) in &book.cells {
+                    let cell = found.cells.iter().find(|(p, d, ..)| (p, d) == (place, device)).unwrap();
+                    prop_assert!((cell.2, cell.3) >= (*total, *mark));
+                }
+            }
+        }
     }
 }

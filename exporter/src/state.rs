@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::catalogue::Class;
 use crate::events::Events;
 use crate::inventory::{Inventory, VmPower};
-use crate::ledger::{Cell, Ledger};
+use crate::ledger::{Cell, Ledger, StoredLedger};
 use crate::vsphere::methods::About;
 
 /// How many intervals a gauge stays without news.
@@ -202,6 +202,16 @@ impl State {
     /// The books of a class, to write in.
     pub fn ledger_mut(&mut self, class: Class) -> &mut Ledger {
         &mut self.ledgers[class as usize]
+    }
+
+    /// Joins what another exporter counted with what is counted here.
+    pub fn join(&mut self, class: Class, stored: StoredLedger) {
+        self.ledger_mut(class).restore(stored);
+        let (samples, missing) = self.ledger(class).totals();
+        let mut health = self.health.iter_mut().filter(|health| health.collector == class.collector());
+        if let Some(performance) = health.find_map(|health| health.performance.as_mut()) {
+            (performance.samples, performance.missing) = (samples, missing);
+        }
     }
 
     /// Whether a series may be shown as a gauge.

@@ -92,7 +92,7 @@ impl Store {
         let others = decode(bytes)?;
         let mut state = estate.state();
         for (class, ledger) in Class::ALL.into_iter().zip(others.ledgers) {
-            state.ledger_mut(class).restore(ledger);
+            state.join(class, ledger);
         }
         drop(state);
         estate.state_changed.notify_one();

@@ -23,7 +23,7 @@ use crate::admin::{ReloadRequest, admin, health, landing_page};
 use crate::config::{Config, load};
 use crate::flags::Flags;
 use crate::log;
-use crate::server::{SharedWeb, serve};
+use crate::server::{Credentials, SharedWeb, serve};
 use crate::web::{Web, WebConfig};
 
 /// A long-running program of Lynceus.
@@ -43,6 +43,11 @@ pub trait Daemon: Sized + Send + Sync + 'static {
 
     /// Its routes. The shared ones are added.
     fn router(&self) -> Router;
+
+    /// Whether a path on its listeners checks by itself who asks, in place of `basic_auth_users`.
+    fn authenticates(_path: &str) -> bool {
+        false
+    }
 
     /// Where metrics, reload and the landing page are served in place of the public listener.
     fn admin_address(_args: &Self::Args) -> Option<String> {
@@ -189,7 +194,8 @@ async fn live<D: Daemon>(flags: Flags, args: D::Args, config: D::Config, web: We
         for listener in listeners {
             let address = listener.local_addr()?;
             info!(%address, version = VERSION, "{} listens", D::NAME);
-            acceptors.spawn(serve(listener, router.clone(), web.clone(), host.shutdown(), connections.clone()));
+            let credentials = Credentials { web: web.clone(), elsewhere: D::authenticates };
+            acceptors.spawn(serve(listener, router.clone(), credentials, host.shutdown(), connections.clone()));
         }
     }
 

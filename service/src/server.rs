@@ -33,6 +33,14 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The web config in force; a reload replaces what is inside.
 pub(crate) type SharedWeb = Arc<RwLock<Arc<Web>>>;
 
+/// Who is let in.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) web: SharedWeb,
+    /// Whether a path checks it by itself.
+    pub(crate) elsewhere: fn(&str) -> bool,
+}
+
 pub(crate) fn current(web: &SharedWeb) -> Arc<Web> {
     web.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
@@ -41,11 +49,12 @@ pub(crate) fn current(web: &SharedWeb) -> Arc<Web> {
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    web: SharedWeb,
+    credentials: Credentials,
     stop: CancellationToken,
     connections: TaskTracker,
 ) {
-    let router = router.layer(axum::middleware::from_fn_with_state(web.clone(), require_credentials));
+    let web = credentials.web.clone();
+    let router = router.layer(axum::middleware::from_fn_with_state(credentials, require_credentials));
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = async {
@@ -117,11 +126,12 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 }
 
 async fn require_credentials(
-    axum::extract::State(web): axum::extract::State<SharedWeb>,
+    axum::extract::State(credentials): axum::extract::State<Credentials>,
     request: Request,
     next: Next,
 ) -> Response {
-    if current(&web).authorised(request.headers()).await {
+    let elsewhere = (credentials.elsewhere)(request.uri().path());
+    if elsewhere || current(&credentials.web).authorised(request.headers()).await {
         return next.run(request).await;
     }
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic")], "Unauthorized\n").into_response()

@@ -51,9 +51,7 @@ pub(super) enum PeerError {
     Secret(#[from] SecretError),
     #[error("no answer from the peer `{url}`: {reason}")]
     NoAnswer { url: Url, reason: String },
-    #[error(
-        "the peer `{0}` refuses the secret: it has to be the same on both (`ha.secret_file`, `ha.secret_env`), and where its listener asks for a password it has to know this exporter's path `/ha/`"
-    )]
+    #[error("the peer `{0}` refuses the secret: it has to be the same on both (`ha.secret_file`, `ha.secret_env`)")]
     WrongSecret(Url),
     #[error("the peer `{url}` answers {status}: {text}")]
     Refused { url: Url, status: u16, text: String },

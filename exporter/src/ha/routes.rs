@@ -28,7 +28,7 @@ const MAX_STATE_BYTES: usize = 256 << 20;
 const MAX_STATUS_BYTES: usize = 4 << 10;
 
 /// A page with the other one's state on it is there within a second, most often.
-const PAGE_WAIT: Duration = Duration::from_secs(10);
+const PAGE_WAIT: Duration = Duration::from_secs(2);
 
 /// The routes of a pair, before those that answer Prometheus.
 pub(crate) fn router(ha: &Arc<Ha>, app: App, answers: Router) -> Router {
@@ -79,10 +79,14 @@ async fn state(State((ha, app)): State<(Arc<Ha>, App)>, Path(vcenter): Path<Stri
         }
     }
     ha.contact().state = Instant::now();
-    if let Some(pages) = &mut pages
-        && timeout(PAGE_WAIT, pages.changed()).await.is_err()
-    {
-        info!(vcenter, "no page with the other exporter's state yet");
+    if let Some(pages) = &mut pages {
+        // The first may have been under way before; a second comes as soon as pages may be written again.
+        for _ in 0..2 {
+            if timeout(PAGE_WAIT, pages.changed()).await.is_err() {
+                info!(vcenter, "no page with the other exporter's state yet");
+                break;
+            }
+        }
     }
     StatusCode::NO_CONTENT.into_response()
 }

@@ -90,6 +90,26 @@ info_labels:
 }
 
 #[test]
+fn a_pair_has_an_https_peer_and_a_secret() {
+    let config = |ha: &str| parse_config::<Config>(&format!("{VCENTER}ha: {{{ha}}}\n"), Path::new("exporter.yml"));
+    let good =
+        config("peer: 'https://other:19272', name: a, secret_file: s, tls: {ca_file: ca.pem}").unwrap().ha.unwrap();
+    assert_eq!((good.lease, good.peer.as_str()), (Duration::from_secs(15), "https://other:19272/"));
+    assert!(config("peer: 'http://[::1]:19272', secret_env: S").is_ok(), "loopback needs no TLS");
+    for (ha, key) in [
+        ("peer: 'http://other:19272', secret_env: S", "ha.peer: expected an https URL"),
+        ("peer: 'https://u:p@other:19272', secret_env: S", "ha.peer: expected a URL without a user"),
+        ("peer: other, secret_env: S", "ha.peer: expected an http or https URL"),
+        ("peer: 'https://other:19272'", "ha.secret: expected exactly one of `secret_file` and `secret_env`"),
+        ("peer: 'https://other:19272', secret_env: S, lease: 10m", "ha.lease: expected 1s to 5m"),
+        ("peer: 'https://other:19272', secret_env: S, name: ''", "ha.name: expected a name"),
+    ] {
+        let found = config(ha).map(|_| ()).unwrap_err().to_string();
+        assert!(found.contains(key), "{ha}: {found}");
+    }
+}
+
+#[test]
 fn no_vcenter_is_a_problem() {
     insta::assert_snapshot!(error("vcenters: []\n"), @"exporter.yml:1: vcenters: expected at least one vCenter, found none");
 }

@@ -103,7 +103,9 @@ async fn a_reload_changes_what_changed_in_the_config() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_metrics_about_itself_are_those_of_the_catalogue() {
     let Some(estate) = estate(4).await else { return };
-    let exporter = Exporter::start(estate.dir.path(), &estate.front.config("", "")).await;
+    let pair = "ha: { peer: 'http://127.0.0.1:1', secret_file: password, lease: 1s }\n";
+    let flags = ["--web.external-url=http://127.0.0.1:1"];
+    let exporter = Exporter::start_with(estate.dir.path(), &estate.front.config("", pair), &flags).await;
     exporter.page_where("a whole collection", all_succeeded).await;
     let page = exporter.get("/metrics").await.unwrap().1;
     let mut found: Vec<_> = page
