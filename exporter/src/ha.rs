@@ -149,13 +149,12 @@ impl Ha {
     /// Carries what the lease says to where it is acted on.
     fn decide(&self) {
         let now = Instant::now();
-        let (leads, takeovers) = {
-            let lease = self.lease();
-            (lease.leads(now), lease.takeovers())
-        };
+        // Under the lock: of two that come at once, the later one must be the last to say it.
+        let lease = self.lease();
+        let leads = lease.leads(now);
         self.leads.send_if_modified(|before| std::mem::replace(before, leads) != leads);
         let age = now.saturating_duration_since(self.contact().state);
-        self.metrics.set(leads, self.peer_up(), takeovers, age);
+        self.metrics.set(leads, self.peer_up(), lease.takeovers(), age);
     }
 
     fn peer_up(&self) -> bool {
@@ -210,16 +209,22 @@ impl Ha {
 
     /// Sends all that the other one does not have; says whether it has all now.
     async fn flush(&self) -> bool {
+        let mut all = true;
         for (vcenter, state) in self.outbox.all() {
             let sent = self.peer.push(&vcenter, state.clone()).await;
             self.note(About::State, sent.as_ref().err());
-            if sent.is_err() {
-                return false;
+            match sent {
+                Ok(()) => self.contact().state = Instant::now(),
+                // It would be refused again; the next one comes with the next collection.
+                Err(PeerError::Refused { .. }) => {}
+                Err(_) => {
+                    all = false;
+                    continue;
+                }
             }
             self.outbox.sent(&vcenter, &state);
-            self.contact().state = Instant::now();
         }
-        true
+        all
     }
 
     /// The same for the last time: again while the other one is there, for as long as a lease.
@@ -243,9 +248,10 @@ impl Ha {
                 _ = leads.wait_for(|leads| *leads) => {}
             }
             info!(name = self.name, epoch = self.lease().epoch(), "this exporter leads");
-            while let Err(problem) = app.collect().await {
+            if let Err(problem) = app.collect().await {
                 error!(error = format!("{problem:#}"), "failed to begin to collect");
                 sleep(self.length / 3).await;
+                continue;
             }
             self.collects.store(true, Ordering::SeqCst);
             tokio::select! {

@@ -90,6 +90,15 @@ info_labels:
 }
 
 #[test]
+fn the_pair_in_the_example_is_valid_and_shows_the_default() {
+    let example = include_str!("../../exporter.example.yml");
+    let (_, pair) = example.split_once("# ha:\n").unwrap();
+    let pair: String = pair.lines().filter_map(|line| Some(format!("{}\n", line.strip_prefix("# ")?))).collect();
+    let pair = parse_config::<Config>(&format!("{VCENTER}ha:\n{pair}"), Path::new("exporter.yml")).unwrap().ha.unwrap();
+    assert_eq!((pair.name.as_deref(), pair.lease), (Some("a"), Duration::from_secs(15)));
+}
+
+#[test]
 fn a_pair_has_an_https_peer_and_a_secret() {
     let config = |ha: &str| parse_config::<Config>(&format!("{VCENTER}ha: {{{ha}}}\n"), Path::new("exporter.yml"));
     let good =

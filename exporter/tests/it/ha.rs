@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use lynceus_demo::{Process, eventually, free_port};
+use lynceus_demo::{Process, eventually, free_port, tool};
 use lynceus_fleet::cost::Cost;
 use lynceus_fleet::lab::Plan;
 use lynceus_fleet::model::{Counter, Entity, Power, Size, Tick, Time};
@@ -160,6 +160,13 @@ impl Member {
     }
 
     async fn start_with(&self, estate: &Estate, secret: &str) -> Exporter {
+        let mut exporter = self.launch(estate, secret, None);
+        exporter.process.wait_for_http(&format!("{}/-/ready", exporter.url), LIMIT).await.unwrap();
+        exporter
+    }
+
+    /// Starts it and does not wait.
+    fn launch(&self, estate: &Estate, secret: &str, web: Option<&str>) -> Exporter {
         let Self { name, dir, port, peer } = self;
         let (front, dir) = (&estate.front, dir.path());
         std::fs::write(dir.join("password"), "any").unwrap();
@@ -175,10 +182,12 @@ impl Member {
         command.arg("--config.file").arg(dir.join("exporter.yml"));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
         command.arg(format!("--web.external-url=http://127.0.0.1:{port}"));
-        let mut process = Process::start("exporter", command, dir).unwrap();
-        let url = format!("http://127.0.0.1:{port}");
-        process.wait_for_http(&format!("{url}/-/ready"), LIMIT).await.unwrap();
-        Exporter { process, url }
+        if let Some(web) = web {
+            std::fs::write(dir.join("web.yml"), web).unwrap();
+            command.arg("--web.config.file").arg(dir.join("web.yml"));
+        }
+        let process = Process::start("exporter", command, dir).unwrap();
+        Exporter { process, url: format!("http://127.0.0.1:{port}") }
     }
 }
 
@@ -447,4 +456,95 @@ async fn after_a_partition_the_newer_leader_stays_and_has_what_the_other_has_sho
     assert_eq!(b.own(LEADER).await, 1.0, "the newer epoch stays");
     let last = estate.later(&a, 3, &of_one).await;
     assert!(estate.is_exact(&first, &last) && estate.is_exact(&of_other, &last), "samples over all of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_has_one_target_at_a_time_and_sees_no_reset() {
+    if tool("prometheus").is_none() {
+        return;
+    }
+    let estate = Estate::start().await;
+    let (of_a, of_b) = Member::pair();
+    let mut a = of_a.start(&estate).await;
+    until(&a, LEADER, 1.0).await;
+    let first = estate.page(&a).await;
+    let b = of_b.start(&estate).await;
+    until(&b, PEER_UP, 1.0).await;
+
+    let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+    let config = format!(
+        "global: {{ scrape_interval: 1s }}\nscrape_configs:\n- job_name: vsphere\n  http_sd_configs:\n  \
+         - {{ url: '{}/sd/vcenters', refresh_interval: 1s }}\n  - {{ url: '{}/sd/vcenters', refresh_interval: 1s }}\n  \
+         metric_relabel_configs: [{{ regex: exporter|shard, action: labeldrop }}]\n",
+        a.url, b.url
+    );
+    let _prometheus = lynceus_demo::parts::prometheus(dir.path(), &config, port, &[]).await.unwrap();
+    let ask = |query: &'static str| async move {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let request = http.get(format!("http://127.0.0.1:{port}/api/v1/query")).query(&[("query", query)]);
+        let answer: serde_json::Value = request.send().await?.json().await?;
+        let value = &answer["data"]["result"][0]["value"][1];
+        Ok::<f64, anyhow::Error>(value.as_str().unwrap_or("NaN").parse()?)
+    };
+    let is = |query: &'static str, expected: f64| async move {
+        let found = eventually(LIMIT, query, || async {
+            let found = ask(query).await?;
+            anyhow::ensure!(found == expected, "{query}: {found}");
+            Ok(())
+        });
+        found.await.unwrap();
+    };
+    is("count(up{job='vsphere'} == 1)", 1.0).await;
+    is("up{exporter='a'}", 1.0).await;
+    let all = estate.ready(0..1).len() as f64;
+    is("count(vsphere_vm_cpu_ready_seconds_total)", all).await;
+    let state = of_b.dir.path().join("data/vc01.state");
+    eventually(LIMIT, "state at the standby", || async { Ok(std::fs::metadata(&state)?) }).await.unwrap();
+    estate.later(&b, 4, &first).await;
+
+    a.process.kill().await;
+    is("up{exporter='b'}", 1.0).await;
+    is("up{exporter='a'}", 0.0).await;
+    let last = estate.later(&b, 4, &first).await;
+    assert!(estate.is_exact(&first, &last));
+    is("count(vsphere_vm_cpu_ready_seconds_total)", all).await;
+    assert_eq!(
+        ask("count(count_over_time(vsphere_vm_cpu_ready_seconds_total[1h]))").await.unwrap(),
+        all,
+        "no new series"
+    );
+    for resets in [
+        "sum(resets(vsphere_vm_cpu_ready_seconds_total[1h]))",
+        "sum(resets(vsphere_vm_disk_write_bytes_total[1h]))",
+        "sum(resets(vsphere_host_network_receive_bytes_total[1h]))",
+        "sum(resets(vsphere_collector_samples_total[1h]))",
+    ] {
+        assert_eq!(ask(resets).await.unwrap(), 0.0, "{resets}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_of_the_listener_is_not_asked_of_the_other_exporter() {
+    let estate = Estate::start().await;
+    let (of_a, _) = Member::pair();
+    let a = of_a.launch(
+        &estate,
+        "the secret",
+        Some("basic_auth_users: { prometheus: $2b$05$abcdefghijklmnopqrstuuHIrMEWpUCQe2YqFR3sXwQ75u4od..9q }\n"),
+    );
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let status = |path: &'static str, secret: &'static str| {
+        let request =
+            http.post(format!("{}{path}", a.url)).bearer_auth(secret).header("content-type", "application/json");
+        let request = request.body(r#"{"name":"b","epoch":0,"role":"looking","word":[1,1]}"#);
+        async move { Ok::<u16, anyhow::Error>(request.send().await?.status().as_u16()) }
+    };
+    let is_open = eventually(LIMIT, "the listener", || async {
+        anyhow::ensure!(status("/ha/lease", "the secret").await? == 200);
+        Ok(())
+    });
+    is_open.await.unwrap();
+    assert_eq!(status("/ha/lease", "another").await.unwrap(), 401);
+    assert_eq!(status("/-/reload", "the secret").await.unwrap(), 401);
+    assert_eq!(a.get("/vcenter/vc01/metrics").await.unwrap().0, 401);
 }
