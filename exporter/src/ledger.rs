@@ -516,16 +516,14 @@ mod tests {
 
     /// What one exporter may have stored: a few objects, some of them with devices.
     fn stored() -> impl Strategy<Value = StoredLedger> {
-        let cell = (0..3_u16, prop_oneof![Just(""), Just("disk-1")], 0..4_u64, 0..4_i64);
-        let book = (prop_oneof![Just("u"), Just("v")], 0..3_i64, prop::collection::vec(cell, 0..5));
+        let device = prop_oneof![Just(Box::from("")), Just(Box::from("disk-1"))];
+        let cell = (0..3_u16, device, 0..4_u64, 0..4_i64);
+        let id = prop_oneof![Just(Box::from("u")), Just(Box::from("v"))];
+        let book = (id, 0..3_i64, prop::collection::vec(cell, 0..5));
+        let book = book.prop_map(|(id, seen, cells)| StoredBook { id, seen, cells });
         (prop::collection::vec(book, 0..3), 0..9_u64).prop_map(|(books, samples)| {
-            let book = |(id, seen, cells): (&str, i64, Vec<(u16, &str, u64, i64)>)| StoredBook {
-                id: id.into(),
-                seen,
-                cells: cells.into_iter().map(|(p, d, total, mark)| (p, d.into(), total, mark)).collect(),
-            };
             let counters = ledger().store().counters;
-            StoredLedger { counters, books: books.into_iter().map(book).collect(), samples, missing: 0 }
+            StoredLedger { counters, books, samples, missing: 0 }
         })
     }
 

@@ -75,7 +75,7 @@ impl Estate {
             let whole = found.series.into_iter().find(|series| series.instance.is_empty()).unwrap();
             (vm.config.instance_uuid.clone(), whole.values)
         };
-        machines.map(|vm| of(vm)).collect()
+        machines.map(of).collect()
     }
 
     /// Whether what the counters have grown by is the samples between two moments, the same for all VMs.
