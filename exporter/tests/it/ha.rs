@@ -329,7 +329,7 @@ async fn the_lead_changes_without_a_lost_sample_or_a_step_back() {
     let stopped = Instant::now();
     assert!(b.process.terminate(LIMIT).await.unwrap().success());
     assert!(b.process.log().contains("the lead is handed over"), "{}", b.process.log());
-    until(&a, LEADER, 1.0).await;
+    assert_eq!(a.own(LEADER).await, 1.0, "at once, not after a lease");
     let took = prometheus.next_page(stopped + Duration::from_secs(1)).await;
     assert!(took < 2 * INTERVAL, "handed over after {took:?}");
     let third = estate.later(&a, 4, &second).await;
