@@ -67,8 +67,8 @@ struct Target {
 #[derive(Clone, PartialEq)]
 struct Settings {
     vcenter: VcenterConfig,
-    /// What is in the CA file: that may change while its path stays.
-    authorities: Option<Vec<u8>>,
+    /// What is in the CA files: that may change while their paths stay.
+    authorities: Vec<Option<Vec<u8>>>,
     rest: Config,
 }
 
@@ -81,11 +81,13 @@ impl Settings {
 }
 
 /// Unreadable counts as none: setting up the client says what is wrong with it.
-fn authorities(vcenter: &VcenterConfig) -> Option<Vec<u8>> {
-    match &vcenter.tls {
+fn authorities(vcenter: &VcenterConfig) -> Vec<Option<Vec<u8>>> {
+    let of_hosts = vcenter.standby.as_ref().map(|standby| &standby.tls);
+    let read = |tls: &ClientTls| match tls {
         ClientTls::CaFile(path) => std::fs::read(path).ok(),
         ClientTls::SystemRoots | ClientTls::Pinned(_) => None,
-    }
+    };
+    [&vcenter.tls].into_iter().chain(of_hosts).map(read).collect()
 }
 
 impl Targets {

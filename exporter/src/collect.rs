@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use crate::config::Collection;
 use crate::inventory::{Mirror, Terms, build};
 use crate::metrics::Metrics;
+use crate::standby::StandsIn;
 use crate::state::{Health, State};
 use crate::vsphere::Transport;
 
@@ -46,6 +47,8 @@ pub struct Estate {
     pub state_changed: Notify,
     /// Samples or events are in the books that are not stored yet.
     pub samples_came: Notify,
+    /// Where this is a host that is asked in the place of its vCenter.
+    pub stands_in: Option<StandsIn>,
     mirror: Mutex<Mirror>,
     state: Mutex<State>,
     /// Whether the inventory is being followed: while it is not, nobody else asks the vCenter anything.
@@ -61,8 +64,26 @@ impl Estate {
         terms: Terms,
         metrics: Metrics,
     ) -> Arc<Self> {
+        Arc::new(Self::with(name, transport, collection, terms, metrics, None))
+    }
+
+    /// A host of a vCenter. Whose its VMs are is not for it to say, but for what is known of the vCenter.
+    pub fn of_host(transport: Arc<Transport>, stands_in: StandsIn) -> Arc<Self> {
+        let Self { name, collection, metrics, .. } = &*stands_in.vcenter;
+        let (name, collection, metrics) = (name.clone(), collection.clone(), metrics.clone());
+        Arc::new(Self::with(name, transport, collection, Terms::default(), metrics, Some(stands_in)))
+    }
+
+    fn with(
+        name: String,
+        transport: Arc<Transport>,
+        collection: Collection,
+        terms: Terms,
+        metrics: Metrics,
+        stands_in: Option<StandsIn>,
+    ) -> Self {
         let state = Mutex::new(State::new(collection.interval));
-        Arc::new(Self {
+        Self {
             name,
             transport,
             collection,
@@ -72,10 +93,11 @@ impl Estate {
             vms_may_be_new: Notify::new(),
             state_changed: Notify::new(),
             samples_came: Notify::new(),
+            stands_in,
             mirror: Mutex::default(),
             state,
             followed: watch::Sender::new(false),
-        })
+        }
     }
 
     /// The mirror. Whoever changes it tells `mirror_changed`.
@@ -88,9 +110,17 @@ impl Estate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The state that has the books: those of a host are its vCenter's.
+    pub fn books(&self) -> MutexGuard<'_, State> {
+        self.stands_in.as_ref().map_or(self, |host| &host.vcenter).state()
+    }
+
     /// Makes an inventory of what is in the mirror.
     pub fn build_inventory(&self) {
-        let inventory = build(&self.mirror(), &self.terms);
+        let mut inventory = build(&self.mirror(), &self.terms);
+        if let Some(host) = &self.stands_in {
+            inventory = host.known.adopt(host.host, inventory);
+        }
         self.state().replace_inventory(Arc::new(inventory));
     }
 
@@ -105,6 +135,11 @@ impl Estate {
         }
     }
 
+    /// Whether the inventory is being followed.
+    pub fn is_followed(&self) -> bool {
+        *self.followed.borrow()
+    }
+
     /// Returns once the inventory is being followed.
     pub async fn until_followed(&self) {
         // The sender lives as long as this.
@@ -114,14 +149,15 @@ impl Estate {
     /// Notes how a part of the collection went, and says it in the log when that is news.
     pub fn note(&self, health: Health) {
         let (vcenter, collector) = (&self.name, health.collector);
+        let host = self.stands_in.as_ref().map(StandsIn::name);
         let mut state = self.state();
         state.certificate_end = self.transport.certificate_end();
         let before = state.health().iter().find(|other| other.collector == collector);
         match (&health.error, before.map(|before| &before.error)) {
             (Some(error), Some(Some(last))) if error == last => {}
-            (Some(error), _) => warn!(vcenter, collector, error, "collection failed"),
+            (Some(error), _) => warn!(vcenter, host, collector, error, "collection failed"),
             (None, Some(None)) => {}
-            (None, _) => info!(vcenter, collector, "collection succeeds"),
+            (None, _) => info!(vcenter, host, collector, "collection succeeds"),
         }
         self.metrics.collection(vcenter, health.error.is_none());
         state.note(health, unix_time());

@@ -1,5 +1,7 @@
 //! What the user writes in `exporter.yml`, and what the exporter makes of it.
 
+mod standby;
+
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use lynceus_service::tls::{ClientTls, RawClientTls};
 use lynceus_service::{Problems, SecretSource, format_duration};
 use serde::Deserialize;
 use url::Url;
+
+pub use standby::{Addresses, StandbyConfig};
 
 use crate::ha::{HaConfig, RawHa};
 use crate::inventory::Terms;
@@ -73,6 +77,8 @@ pub struct VcenterConfig {
     pub retry_back_off: Duration,
     /// The largest answer that is read, decompressed.
     pub max_response_bytes: usize,
+    /// Where collection goes on when this vCenter does not answer.
+    pub standby: Option<StandbyConfig>,
 }
 
 /// How all vCenters are collected.
@@ -128,6 +134,7 @@ struct RawVcenter {
     max_retries: Option<u32>,
     retry_back_off: Option<String>,
     max_response_bytes: Option<usize>,
+    standby: Option<standby::RawStandby>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -185,9 +192,11 @@ impl lynceus_service::Config for Config {
         info_labels("tags", "tag", &tags, problems);
         info_labels("attributes", "attribute", &attributes, problems);
         let ha = raw.ha.map(|raw| HaConfig::from_raw(raw, problems));
+        let (vcenters, collection) = (vcenters.into_iter().collect::<Option<Vec<_>>>()?, collection?);
+        standby::check_after(&vcenters, &collection, problems);
         Some(Self {
-            vcenters: vcenters.into_iter().collect::<Option<_>>()?,
-            collection: collection?,
+            vcenters,
+            collection,
             terms: Terms { ownership, tags, attributes },
             ha: match ha {
                 Some(ha) => Some(ha?),
@@ -220,6 +229,8 @@ fn vcenter(raw: RawVcenter, i: usize, problems: &mut Problems) -> Option<Vcenter
     }
     let max_response_bytes =
         within(raw.max_response_bytes, key("max_response_bytes"), MAX_RESPONSE_BYTES, 64 << 10, 1 << 30, problems);
+    // An option of an option: none at all, or one that is wrong.
+    let standby = raw.standby.map(|raw| standby::standby(raw, i, problems));
     Some(VcenterConfig {
         name: raw.name,
         url: url?,
@@ -232,6 +243,10 @@ fn vcenter(raw: RawVcenter, i: usize, problems: &mut Problems) -> Option<Vcenter
         max_retries,
         retry_back_off: retry_back_off?,
         max_response_bytes: max_response_bytes?,
+        standby: match standby {
+            None => None,
+            Some(standby) => Some(standby?),
+        },
     })
 }
 

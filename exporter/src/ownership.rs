@@ -141,6 +141,36 @@ impl Ownership {
         self.rules.iter().flat_map(|rule| &rule.conditions).map(|condition| &condition.subject)
     }
 
+    /// Whose a VM is of which only the name is known; `None` where that hangs on something else. A tier that does is
+    /// left open.
+    pub fn by_name(&self, name: &str) -> Option<Owner> {
+        let attributes = BTreeMap::new();
+        let facts = Facts { name, folder: "", resource_pool: "", tags: &[], attributes: &attributes };
+        let (mut team, mut tier) = (None, None);
+        for rule in &self.rules {
+            let mut groups = HashMap::new();
+            let by_name = |condition: &&Condition| condition.subject == Subject::Name;
+            if !rule.conditions.iter().filter(by_name).all(|condition| condition.holds(&facts, &mut groups)) {
+                continue;
+            }
+            let decided = rule.conditions.iter().all(|condition| by_name(&condition));
+            if team.is_none()
+                && let Some(of) = &rule.team
+            {
+                if !decided {
+                    return None;
+                }
+                team = Some(fill(of, &groups)).filter(|team| !team.is_empty());
+            }
+            if tier.is_none()
+                && let Some(of) = &rule.tier
+            {
+                tier = Some(if decided { of.clone() } else { String::new() });
+            }
+        }
+        Some(Owner { team: team.unwrap_or_else(|| UNOWNED.to_owned()), tier: tier.unwrap_or_default() })
+    }
+
     /// Whose this VM is.
     pub fn of(&self, facts: &Facts<'_>) -> Owner {
         let (mut team, mut tier) = (None, None);
@@ -250,6 +280,29 @@ mod tests {
         assert_eq!(owner(by_tag, "vm", "/", &[("env", "prod")]).team, UNOWNED);
         let by_folder = vec![rule("t-${team}", &[(Subject::Folder, "/(?<team>[^/]+)(/.*)?")])];
         assert_eq!(owner(by_folder, "vm", "/blue/x", &[]).team, "t-blue");
+    }
+
+    #[test]
+    fn a_name_alone_says_it_where_no_rule_before_asks_for_more() {
+        let team = |rules: Vec<Rule>, name| Ownership::new(rules).by_name(name).map(|owner| owner.team);
+        let by_folder = || rule("green", &[(Subject::Name, "db.*"), (Subject::Folder, "/prod")]);
+        let rules = || vec![by_name("red", "web.*"), by_folder(), by_name("blue", ".*")];
+        assert_eq!(team(rules(), "web-1").as_deref(), Some("red"));
+        assert_eq!(team(rules(), "db-1"), None);
+        assert_eq!(team(rules(), "x").as_deref(), Some("blue"));
+        assert_eq!(team(vec![], "x").as_deref(), Some(UNOWNED));
+        assert_eq!(team(vec![rule("green", &[(Subject::Tag("t".to_owned()), ".*")])], "x"), None);
+    }
+
+    #[test]
+    fn a_tier_that_hangs_on_more_than_the_name_is_left_open() {
+        let tier = |tier: &str, subject| {
+            let conditions = vec![Condition::new(subject, ".*").unwrap()];
+            Rule { team: None, tier: Some(tier.to_owned()), conditions }
+        };
+        let rules = vec![tier("1", Subject::Folder), tier("2", Subject::Name), by_name("red", "x")];
+        let owner = Ownership::new(rules).by_name("x").unwrap();
+        assert_eq!((owner.team.as_str(), owner.tier.as_str()), ("red", ""));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::catalogue::Class;
 use crate::events::Events;
 use crate::inventory::{Inventory, VmPower};
 use crate::ledger::{Cell, Ledger, StoredLedger};
+use crate::standby::Source;
 use crate::vsphere::methods::About;
 
 /// How many intervals a gauge stays without news.
@@ -33,6 +34,8 @@ pub struct Health {
     pub interval: Option<Duration>,
     /// How a part that asks for samples went.
     pub performance: Option<Performance>,
+    /// Of a part that asks hosts: how many there are, and how many answer.
+    pub hosts: Option<(usize, usize)>,
 }
 
 /// How a part that asks for samples went.
@@ -61,6 +64,8 @@ pub struct Performance {
 /// What the metrics of the vCenter as a whole are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct VcenterView<'a> {
+    /// Where the numbers come from.
+    pub source: Source,
     /// Its objects.
     pub inventory: Option<&'a Inventory>,
     /// What it says of itself.
@@ -81,6 +86,9 @@ pub struct State {
     inventory_unkept_since: Option<Instant>,
     /// When the vCenter last answered.
     last_answer: Option<Instant>,
+    source: Source,
+    /// What hosts tell in the vCenter's place, and when they last did.
+    standby: Option<(Arc<Inventory>, Instant)>,
     intervals: [Duration; Class::ALL.len()],
     ledgers: [Ledger; Class::ALL.len()],
     health: Vec<Health>,
@@ -103,6 +111,8 @@ impl State {
             inventory: None,
             inventory_unkept_since: None,
             last_answer: None,
+            source: Source::Vcenter,
+            standby: None,
             intervals: Class::ALL.map(|class| least_interval(class).max(interval)),
             ledgers: Class::ALL.map(|class| Ledger::new(class.counters())),
             health: Vec::new(),
@@ -133,6 +143,38 @@ impl State {
     /// The vCenter answered.
     pub fn answered(&mut self, now: Instant) {
         self.last_answer = Some(self.last_answer.map_or(now, |last| last.max(now)));
+    }
+
+    /// When the vCenter last answered.
+    pub fn last_answer(&self) -> Option<Instant> {
+        self.last_answer
+    }
+
+    /// Whom the numbers come from now on. Where that is the hosts, all parts that ask the vCenter have failed.
+    pub fn switch(&mut self, source: Source, reason: &str) {
+        (self.source, self.standby) = (source, None);
+        if source == Source::Esxi {
+            for health in self.health.iter_mut().filter(|health| health.success) {
+                (health.success, health.error) = (false, Some(reason.to_owned()));
+            }
+        }
+    }
+
+    /// Takes in what hosts tell in the vCenter's place.
+    pub fn take_hosts(&mut self, inventory: Arc<Inventory>, now: Instant) {
+        self.standby = Some((inventory, now));
+    }
+
+    /// What the hosts told is still so.
+    pub fn hosts_answer(&mut self, now: Instant) {
+        if let Some((_, last)) = &mut self.standby {
+            *last = now;
+        }
+    }
+
+    /// A part of the collection is over.
+    pub fn withdraw(&mut self, collector: &str) {
+        self.health.retain(|health| health.collector != collector);
     }
 
     /// Notes how a part of the collection went. `unix_time` is now.
@@ -167,18 +209,21 @@ impl State {
 
     /// Whether objects were ever seen.
     pub fn has_begun(&self) -> bool {
-        self.inventory.is_some()
+        self.inventory.is_some() || self.standby.is_some()
     }
 
-    /// The objects, however old.
+    /// What the vCenter told last of its objects, however old.
     pub fn last_inventory(&self) -> Option<&Arc<Inventory>> {
         self.inventory.as_ref()
     }
 
-    /// The objects, unless they were last known to be true too long ago.
+    /// The objects, unless they were last known to be true too long ago. What hosts tell goes before what the vCenter did.
     pub fn inventory(&self, now: Instant) -> Option<&Arc<Inventory>> {
         let max_age = self.max_age();
         let recent = |since: Instant| now.saturating_duration_since(since) <= max_age;
+        if let Some((inventory, last)) = &self.standby {
+            return recent(*last).then_some(inventory);
+        }
         let kept = self.inventory_unkept_since.is_none_or(recent) && self.last_answer.is_some_and(recent);
         self.inventory.as_ref().filter(|_| kept)
     }
@@ -232,9 +277,10 @@ impl State {
     /// What the metrics of the vCenter as a whole are made of.
     pub fn vcenter(&self, now: Instant) -> VcenterView<'_> {
         VcenterView {
+            source: self.source,
             inventory: self.inventory(now).map(|inventory| &**inventory),
             about: self.about.as_ref(),
-            clock_skew: self.clock_skew,
+            clock_skew: self.clock_skew.filter(|_| self.source == Source::Vcenter),
             certificate_end: self.certificate_end,
             events: self.events.counts(now, self.intervals[Class::Vm as usize] * COUNTER_STAYS_FOR),
         }
@@ -283,6 +329,31 @@ mod tests {
         assert!(state.inventory(start + INTERVAL * 4).is_none());
         state.answered(start + INTERVAL * 4);
         assert!(state.inventory(start + INTERVAL * 7).is_some());
+    }
+
+    #[test]
+    fn what_hosts_tell_is_shown_while_they_answer_and_is_not_what_the_vcenter_told() {
+        let (mut state, start) = begun();
+        let told = state.last_inventory().cloned();
+        state.switch(Source::Esxi, "down");
+        let of_hosts = Arc::new(Inventory { templates: 7, ..Inventory::default() });
+        state.take_hosts(of_hosts, start + INTERVAL * 4);
+        state.hosts_answer(start + INTERVAL * 5);
+        let shown = |state: &State, intervals| state.inventory(start + INTERVAL * intervals).map(|i| i.templates);
+        assert_eq!((shown(&state, 8), shown(&state, 9)), (Some(7), None));
+        assert!(Arc::ptr_eq(&told.unwrap(), state.last_inventory().unwrap()));
+        state.switch(Source::Vcenter, "");
+        state.kept(start + INTERVAL * 9);
+        assert_eq!(shown(&state, 9), Some(0));
+    }
+
+    #[test]
+    fn parts_that_ask_the_vcenter_have_failed_when_its_hosts_are_asked() {
+        let (mut state, _) = begun();
+        state.note(Health { collector: "inventory", ..Health::default() }, 100.0);
+        state.switch(Source::Esxi, "down");
+        let health = &state.health()[0];
+        assert_eq!((health.success, health.error.as_deref(), health.last_success), (false, Some("down"), Some(100.0)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use performance::{EntityPerformance, Format, PerfQuery, PerfRequest, PerfSer
 pub use properties::{Change, Object, ObjectPage, ObjectUpdate, UpdateKind, UpdateSet, decode_objects, decode_updates};
 pub use session::Session;
 pub use tags::{Tag, TagService};
-pub use transport::{BackOff, Transport};
+pub use transport::{BackOff, Transport, http_client};
 pub use value::{Field, Value};
 pub use xml::{Xml, XmlError};
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalogue::Class;
 use crate::collect::{Estate, details, events, follow, performance, tags};
 use crate::publish::{self, Published};
+use crate::standby::Standby;
 use crate::store::Store;
 use crate::vsphere::{Client, TagService};
 
@@ -16,6 +17,7 @@ pub async fn watch(estate: Arc<Estate>, store: Store, pages: Arc<watch::Sender<P
     // A wait for updates must not have to share its session.
     let (following, asking) = (Client::new(estate.transport.clone()), Client::new(estate.transport.clone()));
     let tagging = TagService::new(estate.transport.clone());
+    let mut standby = Standby::new(estate.clone());
     let work = async {
         tokio::join!(
             follow::run(&estate, &following),
@@ -28,6 +30,7 @@ pub async fn watch(estate: Arc<Estate>, store: Store, pages: Arc<watch::Sender<P
             performance::run(&estate, &asking, Class::Cluster),
             publish::run(estate.clone(), pages),
             store.run(&estate),
+            standby.run(),
         );
     };
     tokio::select! {
@@ -37,5 +40,5 @@ pub async fn watch(estate: Arc<Estate>, store: Store, pages: Arc<watch::Sender<P
         () = work => {}
     }
     store.save(&estate).await;
-    tokio::join!(following.sign_out(), asking.sign_out(), tagging.sign_out());
+    tokio::join!(following.sign_out(), asking.sign_out(), tagging.sign_out(), standby.close());
 }

@@ -30,14 +30,20 @@ pub(super) static METRICS: &[Metric] = &[
     gauge(
         "vsphere_collector_objects_expected",
         Unit::Count,
-        Source::Collector(|health, out| out.maybe(health.performance.map(|found| found.expected as f64))),
-        "Objects whose samples were asked for",
+        Source::Collector(|health, out| {
+            let hosts = health.hosts.map(|(known, _)| known);
+            out.maybe(health.performance.map(|found| found.expected).or(hosts).map(|objects| objects as f64));
+        }),
+        "Objects whose samples were asked for; of `standby`, the hosts that the vCenter last told of",
     ),
     gauge(
         "vsphere_collector_objects_returned",
         Unit::Count,
-        Source::Collector(|health, out| out.maybe(health.performance.map(|found| found.returned as f64))),
-        "Objects of which samples came",
+        Source::Collector(|health, out| {
+            let hosts = health.hosts.map(|(_, reached)| reached);
+            out.maybe(health.performance.map(|found| found.returned).or(hosts).map(|objects| objects as f64));
+        }),
+        "Objects of which samples came; of `standby`, the hosts that answer",
     ),
     gauge(
         "vsphere_collector_objects_late",

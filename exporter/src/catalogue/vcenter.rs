@@ -3,9 +3,21 @@
 use super::{Kind, Metric, Source, Unit, gauge, labelled, moment, number};
 use crate::exposition::Series;
 use crate::inventory::{Licence, Object};
+use crate::standby::Source as From;
 use crate::state::VcenterView;
 
 pub(super) static METRICS: &[Metric] = &[
+    labelled(
+        "vsphere_source",
+        Unit::Boolean,
+        &["source"],
+        Source::Vcenter(|vcenter, out| {
+            for source in From::ALL {
+                out.labelled(&[("source", source.as_str())], f64::from(u8::from(source == vcenter.source)));
+            }
+        }),
+        "Where the numbers come from: 1 for `vcenter`, or for `esxi` while hosts are asked because the vCenter does not answer",
+    ),
     labelled(
         "vsphere_vcenter_info",
         Unit::Info,
@@ -40,8 +52,10 @@ pub(super) static METRICS: &[Metric] = &[
                 ("resource_pool", inventory.pools.len()),
                 ("datacenter", inventory.datacenters),
             ];
-            for (object, count) in counts {
-                out.labelled(&[("object", object)], count as f64);
+            // Hosts do not know what holds them.
+            let known = if vcenter.source == From::Esxi { 4 } else { counts.len() };
+            for (object, count) in &counts[..known] {
+                out.labelled(&[("object", object)], *count as f64);
             }
         }),
         "Objects by their type",
@@ -74,7 +88,7 @@ pub(super) static METRICS: &[Metric] = &[
         "vsphere_vcenter_undecided_vms",
         Unit::Count,
         Source::Vcenter(|vcenter, out| out.maybe(vcenter.inventory.map(|inventory| inventory.undecided as f64))),
-        "VMs that are not shown yet, since their tags say whose they are and were not read",
+        "VMs that are not shown yet, since what says whose they are is not known: tags that were not read, or of a VM that only its host knows",
     ),
     gauge(
         "vsphere_vcenter_clock_skew_seconds",

@@ -164,16 +164,19 @@ impl Collector {
     }
 
     fn plan(&mut self, server_now: i64) -> VecDeque<Batch> {
-        let mut state = self.estate.state();
-        let Some(inventory) = state.last_inventory().cloned() else { return VecDeque::new() };
+        let Some(inventory) = self.estate.state().last_inventory().cloned() else { return VecDeque::new() };
         let (mut targets, paused) = targets(self.class, &inventory, &self.estate.terms);
-        let ledger = state.ledger_mut(self.class);
+        let mut books = self.estate.books();
+        let ledger = books.ledger_mut(self.class);
         paused.iter().for_each(|id| ledger.pause(id));
-        ledger.forget(server_now);
+        if self.estate.stands_in.is_none() {
+            // One host whose clock is off must not close the books of all others.
+            ledger.forget(server_now);
+        }
         let busy: HashSet<&str> = self.open.values().flat_map(Batch::ids).collect();
         targets.retain(|target| !busy.contains(target.id.as_str()));
         let oldest = targets.iter().filter_map(|target| ledger.after(&target.id, server_now)).min();
-        drop(state);
+        drop(books);
         let open: HashSet<String> = self.open.values().flat_map(Batch::hosts).collect();
         let hosts: HashSet<&str> = targets.iter().map(|target| target.host.as_str()).collect();
         self.sick.retain(|host| hosts.contains(host.as_str()) || open.contains(host));
@@ -276,9 +279,9 @@ impl Collector {
 
     fn take(&mut self, answers: Vec<Answer>, tally: &mut Tally) {
         let now = Instant::now();
-        let mut state = self.estate.state();
-        state.answered(now);
-        let ledger = state.ledger_mut(self.class);
+        self.estate.state().answered(now);
+        let mut books = self.estate.books();
+        let ledger = books.ledger_mut(self.class);
         let mut unpaired = 0;
         for Answer { id, found, request } in answers {
             let taken = ledger.take(&id, &found, |counter, device| request.place(counter, device), now);
@@ -286,7 +289,7 @@ impl Collector {
             tally.returned += usize::from(!found.times.is_empty());
             unpaired += found.unpaired;
         }
-        drop(state);
+        drop(books);
         self.estate.metrics.unpaired_series(&self.estate.name, unpaired);
     }
 
@@ -378,8 +381,8 @@ async fn ask(
                 return Ok(Vec::new());
             }
             let body = {
-                let mut state = estate.state();
-                let ledger = state.ledger_mut(class);
+                let mut books = estate.books();
+                let ledger = books.ledger_mut(class);
                 let queries: Vec<_> = batch
                     .targets
                     .iter()

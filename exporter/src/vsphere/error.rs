@@ -12,10 +12,10 @@ use super::{Method, MoRef};
 
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("vCenter `{vcenter}`: {method} failed")]
+#[error("{server}: {method} failed")]
 pub struct Error {
-    /// The name in the config.
-    pub vcenter: String,
+    /// Who was asked: the vCenter by its name in the config, or one of its hosts.
+    pub server: String,
     /// What was called.
     pub method: Method,
     /// Why.

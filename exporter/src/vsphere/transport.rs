@@ -1,7 +1,7 @@
 //! One SOAP call over HTTPS: limits, retries, and errors that say what happened.
 
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{MutexGuard, Semaphore};
@@ -26,16 +26,17 @@ const SOAP_ACTION: &str = "urn:vim25/6.5";
 /// take for a dead connection.
 pub(super) const MAX_UPDATE_WAIT: Duration = Duration::from_secs(120);
 
-/// The way to one vCenter.
+/// The way to one vCenter, or to one of its hosts.
 #[derive(Debug)]
 pub struct Transport {
+    /// Who is asked, in words.
+    server: String,
     config: VcenterConfig,
-    http: reqwest::Client,
-    /// Makes a connection of its own for each request, and says which certificate it met. One that is kept would say that
-    /// of before.
-    fresh: reqwest::Client,
+    http: HttpClients,
     /// Bounds requests in flight, and with HTTP/1.1 so the connections.
     permits: Semaphore,
+    /// Bounds the requests of all ways that share it, but for waits: these cost nobody anything.
+    budget: Option<Arc<Semaphore>>,
     metrics: Metrics,
     last_answer: Mutex<Option<Instant>>,
     refusals: Mutex<Refusals>,
@@ -43,6 +44,15 @@ pub struct Transport {
     /// Held while somebody signs in, so that those who wait see how that went.
     sign_in: tokio::sync::Mutex<()>,
     certificate: Mutex<Certificate>,
+}
+
+/// What requests are sent with.
+#[derive(Debug, Clone)]
+pub struct HttpClients {
+    kept: reqwest::Client,
+    /// Makes a connection of its own for each request, and says which certificate it met. One that is kept would say that
+    /// of before.
+    fresh: reqwest::Client,
 }
 
 /// The certificate that was seen last.
@@ -83,41 +93,44 @@ pub(super) struct RawReply {
 impl Transport {
     /// Opens no connection yet. Fails where the TLS settings cannot be used.
     pub fn new(config: VcenterConfig, back_off: BackOff, metrics: Metrics) -> Result<Self, Error> {
-        let failed = |problem: Problem| Error {
-            vcenter: config.name.clone(),
-            method: Method::RetrieveServiceContent,
-            problem: Box::new(problem),
-        };
-        let tls = config.tls.rustls().map_err(|error| failed(error.into()))?;
-        let mut full = tls.clone();
-        // A resumed session shows the certificate of before.
-        full.resumption = rustls::client::Resumption::disabled();
-        let client = |tls: rustls::ClientConfig, idle: usize| {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls)
-                .tls_info(idle == 0)
-                .connect_timeout(config.connect_timeout)
-                .pool_max_idle_per_host(idle)
-                // Credentials go to the configured address and nowhere else.
-                .redirect(reqwest::redirect::Policy::none())
-                .no_proxy()
-                .user_agent(concat!("lynceus-exporter/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(|error| failed(Problem::Http(error.to_string())))
-        };
-        let (http, fresh) = (client(tls, config.max_connections)?, client(full, 0)?);
-        Ok(Self {
+        let server = format!("vCenter `{}`", config.name);
+        let http = http_client(&server, &config)?;
+        Ok(Self::over(http, server, config, back_off, metrics, None))
+    }
+
+    /// The way to a host of a vCenter. It shares its client and a budget with those to the other hosts.
+    pub fn to_host(
+        http: HttpClients,
+        host: &str,
+        config: VcenterConfig,
+        back_off: BackOff,
+        metrics: Metrics,
+        budget: Arc<Semaphore>,
+    ) -> Self {
+        Self::over(http, format!("host `{host}`"), config, back_off, metrics, Some(budget))
+    }
+
+    fn over(
+        http: HttpClients,
+        server: String,
+        config: VcenterConfig,
+        back_off: BackOff,
+        metrics: Metrics,
+        budget: Option<Arc<Semaphore>>,
+    ) -> Self {
+        Self {
+            server,
             permits: Semaphore::new(config.max_connections),
+            budget,
             config,
             http,
-            fresh,
             metrics,
             last_answer: Mutex::default(),
             refusals: Mutex::default(),
             back_off,
             sign_in: tokio::sync::Mutex::default(),
             certificate: Mutex::default(),
-        })
+        }
     }
 
     /// How it is set up.
@@ -169,7 +182,7 @@ impl Transport {
     }
 
     pub(super) fn error(&self, method: Method, problem: Problem) -> Error {
-        Error { vcenter: self.config.name.clone(), method, problem: Box::new(problem) }
+        Error { server: self.server.clone(), method, problem: Box::new(problem) }
     }
 
     /// Calls a method, again where that may help, and decodes the answer's return values.
@@ -223,7 +236,7 @@ impl Transport {
         decode: impl Fn(Xml<'_>) -> Result<T, XmlError>,
     ) -> Result<Reply<T>, Problem> {
         // No session is needed for this one.
-        let http = if method == Method::RetrieveServiceContent { &self.fresh } else { &self.http };
+        let http = if method == Method::RetrieveServiceContent { &self.http.fresh } else { &self.http.kept };
         let mut request = http
             .post(self.config.url.clone())
             .header(http::header::CONTENT_TYPE, "text/xml; charset=utf-8")
@@ -256,13 +269,18 @@ impl Transport {
 
     /// A request to the same server that is not SOAP.
     pub(super) fn request(&self, verb: http::Method, url: Url) -> reqwest::RequestBuilder {
-        self.http.request(verb, url)
+        self.http.kept.request(verb, url)
     }
 
     /// Sends a request within all limits, and counts it.
     pub(super) async fn exchange(&self, method: Method, request: reqwest::RequestBuilder) -> Result<RawReply, Problem> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.map_err(|error| Problem::Http(error.to_string()))?;
+        let budget = self.budget.as_ref().filter(|_| method != Method::WaitForUpdatesEx);
+        let _share = match budget {
+            Some(budget) => Some(budget.acquire().await.map_err(|error| Problem::Http(error.to_string()))?),
+            None => None,
+        };
         let start = Instant::now();
         let raw = self.send(method, request).await;
         self.metrics.request(&self.config.name, method, start.elapsed());
@@ -305,6 +323,33 @@ impl Transport {
         let (connect, request) = (self.config.connect_timeout, self.limit(method));
         error::from_reqwest(error, address(&self.config.url), connect, request)
     }
+}
+
+/// What requests to a server, or to the hosts of a vCenter, are sent with. Fails where the TLS settings cannot be used.
+pub fn http_client(server: &str, config: &VcenterConfig) -> Result<HttpClients, Error> {
+    let failed = |problem: Problem| Error {
+        server: server.to_owned(),
+        method: Method::RetrieveServiceContent,
+        problem: Box::new(problem),
+    };
+    let tls = config.tls.rustls().map_err(|error| failed(error.into()))?;
+    let mut full = tls.clone();
+    // A resumed session shows the certificate of before.
+    full.resumption = rustls::client::Resumption::disabled();
+    let client = |tls: rustls::ClientConfig, idle: usize| {
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .tls_info(idle == 0)
+            .connect_timeout(config.connect_timeout)
+            .pool_max_idle_per_host(idle)
+            // Credentials go to the configured address and nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("lynceus-exporter/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| failed(Problem::Http(error.to_string())))
+    };
+    Ok(HttpClients { kept: client(tls, config.max_connections)?, fresh: client(full, 0)? })
 }
 
 fn address(url: &Url) -> String {

@@ -14,6 +14,7 @@ mod golden;
 mod happenings;
 mod ha;
 mod serving;
+mod standby;
 mod support;
 mod tags;
 mod vcsim;

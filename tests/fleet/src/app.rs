@@ -51,6 +51,7 @@ pub struct Fleet {
     pub addresses: Arc<Addresses>,
     /// The estate.
     pub lab: Arc<Lab>,
+    servers: Vec<Arc<Server>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -130,6 +131,8 @@ impl Fleet {
         let (always, plain) = watch::channel(Face { up: true, tls: None });
         tasks.spawn(serve(listener, control, plain, stop.clone(), tasks.clone()));
 
+        let servers =
+            std::iter::once(&vcenter).chain(host_faces.iter().map(|(_, server, _)| server)).cloned().collect();
         let pulse = Pulse {
             lab: lab.clone(),
             authority,
@@ -146,7 +149,7 @@ impl Fleet {
                 () = stopped.cancelled() => drop(always),
             }
         });
-        Ok(Self { addresses, lab, stop, tasks })
+        Ok(Self { addresses, lab, servers, stop, tasks })
     }
 
     /// What the binary prints when it listens: one line of JSON.
@@ -159,6 +162,11 @@ impl Fleet {
             "hosts": inventory.hosts.len(),
             "control": self.addresses.control,
         })
+    }
+
+    /// How many sessions are open, on the vCenter and all hosts together.
+    pub fn sessions(&self) -> usize {
+        self.servers.iter().map(|server| server.sessions.len()).sum()
     }
 
     /// Ends all listeners and connections.
