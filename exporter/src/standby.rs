@@ -44,6 +44,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// One for the wait for updates, and one for all else.
 const CONNECTIONS: usize = 2;
 
+/// ESXi locks a user out for a quarter of an hour after five refused sign-ins, counted from the last: trying again sooner
+/// would keep one locked out whose password has been put right.
+const LOCK_OUT: Duration = Duration::from_secs(20 * 60);
+
 /// Says why the parts that ask the vCenter have failed.
 const REASON: &str = "the vCenter does not answer: its hosts are asked";
 
@@ -110,7 +114,7 @@ impl Standby {
         let settings = self.settings(config);
         let http = http_client(&format!("hosts of `{}`", self.estate.name), &settings)?;
         let collection = &self.estate.collection;
-        let back_off = BackOff { first: collection.interval, most: collection.max_back_off };
+        let back_off = BackOff { first: collection.interval, most: collection.max_back_off.max(LOCK_OUT) };
         let budget = Arc::new(Semaphore::new(config.max_hosts_at_once));
         let mut found = Vec::new();
         for (place, host) in known.inventory.hosts.iter().enumerate() {

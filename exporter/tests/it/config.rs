@@ -129,3 +129,42 @@ fn an_unknown_key_is_a_problem() {
     assert!(found.starts_with("exporter.yml:1: vcenters[0]"), "{found}");
     assert!(found.contains("user"), "{found}");
 }
+
+fn standby(lines: &str) -> String {
+    format!(
+        "vcenters:\n- {{ name: vc01, url: 'https://vc01', username: u, password_env: P, standby: {{ {lines} }} }}\n"
+    )
+}
+
+#[test]
+fn a_standby_source_needs_a_user_and_finds_hosts_by_name() {
+    let config = parse_config::<Config>(&standby("username: u, password_env: P"), Path::new("exporter.yml")).unwrap();
+    let standby = config.vcenters[0].standby.as_ref().unwrap();
+    assert_eq!((standby.after, standby.max_hosts_at_once), (Duration::from_secs(120), 50));
+    assert_eq!(standby.addresses.of("esx01").unwrap().as_str(), "https://esx01/sdk");
+    let example = load::<Config>(&Path::new(env!("CARGO_MANIFEST_DIR")).join("exporter.example.yml")).unwrap();
+    let example = example.vcenters[0].standby.as_ref().unwrap();
+    assert_eq!(
+        (example.after, &example.addresses, example.max_hosts_at_once),
+        (standby.after, &standby.addresses, standby.max_hosts_at_once)
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_standby_source_is_told() {
+    let cases = [
+        "username: '', password_env: P",
+        "username: u",
+        "username: u, password_env: P, url: 'https://{host}/sdk', hosts: {}",
+        "username: u, password_env: P, hosts: {}",
+        "username: u, password_env: P, hosts: { esx01: 'http://esx01/sdk', esx02: 'https://u:p@esx02' }",
+        "username: u, password_env: P, url: 'https://esx/sdk'",
+        "username: u, password_env: P, url: 'http://{host}/sdk'",
+        "username: u, password_env: P, url: 'https://proxy.example.net/{host}'",
+        "username: u, password_env: P, url: 'https://{host}@esx/sdk'",
+        "username: u, password_env: P, url: 'https://{host}/{host}'",
+        "username: u, password_env: P, after: 59s",
+        "username: u, password_env: P, max_hosts_at_once: 0",
+    ];
+    insta::assert_snapshot!(cases.map(|lines| error(&standby(lines))).join("\n"));
+}
