@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lynceus_demo::eventually;
 use lynceus_fleet::cost::Cost;
@@ -15,6 +15,9 @@ use lynceus_fleet::model::{Counter, Entity, Power, Size, Tick, Time, VmId};
 use lynceus_fleet::scenario::Scenario;
 use lynceus_fleet::{Fleet, Options};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::support::{Exporter, LIMIT, PASSWORD, count, value};
 
@@ -93,6 +96,21 @@ impl Bench {
     fn happens(&self, events: &str) {
         let scenario = Scenario::parse(&format!("name: test\nevents:\n{events}"), Path::new("test.yml")).unwrap();
         self.fleet.lab.start(scenario).unwrap();
+    }
+
+    /// Returns once the vCenter takes no connections: an exporter that starts earlier could still read all of it.
+    async fn until_closed(&self) {
+        let url: url::Url = self.fleet.addresses.vcenter.url.parse().unwrap();
+        let address = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+        eventually(LIMIT, "the vCenter takes no connections", || async {
+            let Ok(mut connection) = TcpStream::connect(&address).await else { return Ok(()) };
+            // One that is up waits for what the client says.
+            let read = timeout(Duration::from_millis(200), connection.read(&mut [0])).await;
+            anyhow::ensure!(read.is_ok(), "it does");
+            Ok(())
+        })
+        .await
+        .unwrap();
     }
 
     fn running(&self) -> Vec<VmId> {
@@ -273,13 +291,16 @@ async fn an_exporter_that_is_started_while_the_vcenter_is_down_goes_on_with_what
     assert_eq!(bench.fleet.sessions(), 0);
 
     bench.happens("  - { at: 0s, for: 60m, kind: vcenter_down }\n");
+    bench.until_closed().await;
     let mut exporter = bench.exporter().await;
     let expected = of_vms(&before.0);
     let whole = |page: &str| page.contains(ESXI) && expected.is_subset(&of_vms(page));
     let after = (exporter.page_where("all VMs, by their hosts", whole).await, bench.tick());
     assert_eq!(of_vms(&after.0).difference(&expected).collect::<Vec<_>>(), Vec::<&String>::new());
     bench.check_exact(&before, &after);
-    assert_eq!(bench.fleet.sessions(), 2 * bench.fleet.addresses.hosts.len());
+    let hosts = bench.fleet.addresses.hosts.len();
+    assert_eq!(bench.fleet.sessions(), 2 * hosts);
+    assert_eq!(exporter.own("lynceus_exporter_sign_ins_total{").await, 2.0 * hosts as f64, "and none on the vCenter");
     assert!(exporter.process.terminate(LIMIT).await.unwrap().success());
     assert_eq!(bench.fleet.sessions(), 0, "it signs out of the hosts, too");
 }
