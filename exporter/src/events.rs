@@ -90,6 +90,13 @@ pub struct Reading {
 }
 
 impl Events {
+    /// Of two books of one vCenter the one that is further on.
+    pub fn further(self, other: Self) -> Self {
+        let position =
+            |events: &Self| (events.settled, events.counted.last().copied(), events.counts.values().sum::<u64>());
+        if position(&other) > position(&self) { other } else { self }
+    }
+
     /// What to ask for. `server_now` is the server's clock.
     pub fn next(&self, server_now: i64) -> Reading {
         let (begin, known) = if self.settled == 0 {
@@ -240,6 +247,16 @@ mod tests {
         assert_eq!(read(&mut events, 3000, &[(1, 3990), (2, 3995)]), 0);
         assert_eq!(read(&mut events, 3010, &[(1, 3990), (2, 3995), (3, 3005)]), 1);
         assert_eq!(read(&mut events, 4010, &[(1, 3990), (2, 3995), (4, 4005)]), 1);
+    }
+
+    #[test]
+    fn of_two_books_the_one_that_is_further_on_is_taken() {
+        let (mut behind, mut ahead) = (Events::default(), Events::default());
+        read(&mut behind, 100, &[(1, 99)]);
+        read(&mut ahead, 100, &[(1, 99)]);
+        read(&mut ahead, 200, &[(2, 150)]);
+        assert_eq!(behind.clone().further(ahead.clone()), ahead);
+        assert_eq!(ahead.clone().further(behind), ahead);
     }
 
     #[test]

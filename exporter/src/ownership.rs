@@ -147,7 +147,7 @@ impl Ownership {
         let attributes = BTreeMap::new();
         let facts = Facts { name, folder: "", resource_pool: "", tags: &[], attributes: &attributes };
         let (mut team, mut tier) = (None, None);
-        for rule in &self.rules {
+        for (place, rule) in self.rules.iter().enumerate() {
             let mut groups = HashMap::new();
             let by_name = |condition: &&Condition| condition.subject == Subject::Name;
             if !rule.conditions.iter().filter(by_name).all(|condition| condition.holds(&facts, &mut groups)) {
@@ -160,15 +160,17 @@ impl Ownership {
                 if !decided {
                     return None;
                 }
-                team = Some(fill(of, &groups)).filter(|team| !team.is_empty());
+                team = Some(fill(of, &groups)).filter(|team| !team.is_empty()).map(|team| (team, place));
             }
             if tier.is_none()
                 && let Some(of) = &rule.tier
             {
-                tier = Some(if decided { of.clone() } else { String::new() });
+                tier = Some((if decided { of.clone() } else { String::new() }, decided.then_some(place)));
             }
         }
-        Some(Owner { team: team.unwrap_or_else(|| UNOWNED.to_owned()), tier: tier.unwrap_or_default() })
+        let (team, team_rule) = team.unzip();
+        let (tier, tier_rule) = tier.unwrap_or_default();
+        Some(Owner { team: team.unwrap_or_else(|| UNOWNED.to_owned()), tier, team_rule, tier_rule })
     }
 
     /// Whose this VM is.

@@ -146,7 +146,11 @@ impl Stored {
             own.next().into_iter().chain(others_ledgers.next()).for_each(|stored| ledger.restore(stored));
             ledger.store()
         });
-        Self { ledgers: ledgers.into(), inventory: others.inventory.or(self.inventory) }
+        Self {
+            ledgers: ledgers.into(),
+            inventory: others.inventory.or(self.inventory),
+            events: self.events.further(others.events),
+        }
     }
 }
 

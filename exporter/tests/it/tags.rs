@@ -194,6 +194,7 @@ async fn nobody_asks_for_tags_that_nobody_wants() {
 fn transport(estate: &FleetEstate) -> Arc<Transport> {
     let pin: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&estate.front.sha256[2 * at..][..2], 16).unwrap()).collect();
     let config = VcenterConfig {
+        standby: None,
         name: "vc01".to_owned(),
         url: estate.front.url.parse().unwrap(),
         username: "lynceus".to_owned(),
