@@ -1,6 +1,6 @@
 //! The standby source: while a vCenter does not answer, its hosts are asked directly.
 //!
-//! [`decide`] says when. Then each host that the vCenter last told of gets the loops that the vCenter has ([`hosts`]). ESXi
+//! [`decide`] says when. Then each host that the vCenter last told of gets the loops that the vCenter has (`hosts`). ESXi
 //! has references of its own and knows no folders, clusters or tags, so what a host tells is put into the words of its
 //! vCenter ([`known`]): same identities, same teams, same places. So its samples go on in the books of the vCenter, each
 //! after the last one there. What all hosts tell becomes one inventory ([`merge`](merge())), which is shown in place of the
@@ -138,8 +138,9 @@ impl Standby {
             tls: config.tls.clone(),
             connect_timeout: vcenter.connect_timeout.min(CONNECT_TIMEOUT),
             max_connections: CONNECTIONS,
-            // The loops try again by themselves.
-            max_retries: 0,
+            // The loops try again by themselves; but a connection that a host has just closed is no reason to leave a session
+            // there.
+            max_retries: vcenter.max_retries.min(1),
             standby: None,
             ..vcenter.clone()
         }

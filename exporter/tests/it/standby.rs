@@ -66,7 +66,7 @@ impl Bench {
         // ESXi knows no folders, so a team that stays is one that is remembered.
         let config = format!(
             "vcenters:\n  - name: vc01\n    url: {}\n    username: lynceus\n    password_file: password\n    \
-             tls: {{ ca_file: ca.pem }}\n    max_retries: 0\n    standby:\n      after: 3s\n      username: lynceus\n      \
+             tls: {{ ca_file: ca.pem }}\n    max_retries: 1\n    standby:\n      after: 3s\n      username: lynceus\n      \
              password_file: password\n      tls: {{ ca_file: ca.pem }}\n      hosts:\n{hosts}\
              collection: {{ interval: 1s, max_back_off: 1s }}\n\
              ownership:\n  - {{ team: '${{team}}', tier: '1', folder: '/(?<team>[^/]+)/.*' }}\n\
@@ -241,12 +241,11 @@ async fn a_vcenter_that_is_down_and_comes_back_leaves_no_trace_in_the_series() {
     assert_eq!(of_vms(&after.0).symmetric_difference(&expected).collect::<Vec<_>>(), Vec::<&String>::new());
     bench.check_exact(&before, &after);
     bench.check_exact(&during, &after);
-    eventually(LIMIT, "sessions on hosts are closed", || async {
+    let closed = eventually(LIMIT, "sessions on hosts are closed", || async {
         anyhow::ensure!(bench.fleet.sessions() == 2, "{} sessions", bench.fleet.sessions());
         Ok(())
-    })
-    .await
-    .unwrap();
+    });
+    closed.await.unwrap_or_else(|error| panic!("{error:#}\nlog:\n{}", exporter.process.log()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
