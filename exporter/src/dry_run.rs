@@ -1,7 +1,7 @@
 //! `lynceus-exporter inventory`: what the config would make of the VMs, without serving anything.
 //!
 //! Each vCenter is collected once, by the very parts that the daemon runs, so that teams, tiers and numbers of series are
-//! those that its page would have. Nothing is stored, and both sessions are closed at the end.
+//! those that its page would have. Nothing is stored, and all sessions are closed at the end.
 
 mod census;
 mod print;
@@ -21,10 +21,10 @@ pub use census::Census;
 pub use print::{csv, json, table};
 
 use crate::catalogue::Class;
-use crate::collect::{Estate, details, follow, performance};
+use crate::collect::{Estate, details, follow, performance, tags};
 use crate::config::{Config, VcenterConfig};
 use crate::metrics::Metrics;
-use crate::vsphere::{BackOff, Client, Transport};
+use crate::vsphere::{BackOff, Client, TagService, Transport};
 
 /// What the command line says.
 #[derive(Debug, Args)]
@@ -138,13 +138,14 @@ async fn read(vcenter: &VcenterConfig, config: &Config, line: &ProgressBar) -> R
     let transport = Transport::new(vcenter.clone(), back_off, metrics.clone()).map_err(|error| error.chain())?;
     let estate = Estate::new(vcenter.name.clone(), Arc::new(transport), collection, config.terms.clone(), metrics);
     let (following, asking) = (Client::new(estate.transport.clone()), Client::new(estate.transport.clone()));
+    let tagging = TagService::new(estate.transport.clone());
     let outcome = tokio::select! {
         outcome = settled(&estate, line) => outcome,
-        () = collect(&estate, &following, &asking) => Ok(()),
+        () = collect(&estate, &following, &asking, &tagging) => Ok(()),
         _ = ctrl_c() => Err("interrupted".to_owned()),
     };
     line.set_message(format!("{}: signing out", estate.name));
-    tokio::join!(following.sign_out(), asking.sign_out());
+    tokio::join!(following.sign_out(), asking.sign_out(), tagging.sign_out());
     outcome?;
     estate.build_inventory();
     Ok(Census::of(&estate.name, &estate.state(), Instant::now()))
@@ -160,11 +161,15 @@ const PARTS: [&str; 6] = [
     Class::Cluster.collector(),
 ];
 
-/// Runs the parts of the collection. This and [`PARTS`] are where a further one is plugged in, such as that of tags.
-async fn collect(estate: &Arc<Estate>, following: &Arc<Client>, asking: &Arc<Client>) {
+/// The part that is there where the config asks for tags.
+const TAGS: &str = "tags";
+
+/// Runs the parts of the collection. This and [`PARTS`] are where a further one is plugged in.
+async fn collect(estate: &Arc<Estate>, following: &Arc<Client>, asking: &Arc<Client>, tagging: &Arc<TagService>) {
     tokio::join!(
         follow::run(estate, following),
         details::run(estate, asking),
+        tags::run(estate, tagging),
         performance::run(estate, asking, Class::Vm),
         performance::run(estate, asking, Class::Host),
         performance::run(estate, asking, Class::Datastore),
@@ -181,7 +186,12 @@ async fn settled(estate: &Estate, line: &ProgressBar) -> Result<(), String> {
             {
                 return Err(error);
             }
-            PARTS.into_iter().filter(|part| !state.health().iter().any(|health| health.collector == *part)).collect()
+            let tags = estate.terms.needs_tags().then_some(TAGS);
+            PARTS
+                .into_iter()
+                .chain(tags)
+                .filter(|part| !state.health().iter().any(|health| health.collector == *part))
+                .collect()
         };
         if missing.is_empty() && estate.mirror().nameless_alarms().is_empty() {
             return Ok(());

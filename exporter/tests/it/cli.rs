@@ -126,3 +126,16 @@ async fn a_dry_run_leaves_no_session_behind() {
     assert_eq!(code, Some(0), "{error}");
     assert_eq!(*calls.lock().unwrap(), ["Login", "Login", "Logout", "Logout"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inventory_knows_tags_where_the_rules_ask_for_them() {
+    let estate = crate::fleet::fleet(30).await;
+    let rules = "ownership: [{ team: \"${team}\", tags: { team: \"(?<team>.+)\" } }]\n";
+    std::fs::write(estate.dir.path().join("exporter.yml"), estate.front.config("", rules)).unwrap();
+    let (code, json, error) = run(estate.dir.path(), &["inventory", "--output=json"]).await;
+    assert_eq!(code, Some(0), "{error}");
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let vms = found["vcenters"][0]["vms"].as_array().unwrap();
+    assert_eq!(found["vcenters"][0]["left_out"]["undecided"], 0);
+    assert!(!vms.is_empty() && vms.iter().all(|vm| vm["team_rule"] == 0 && vm["team"] != "unowned"), "{json}");
+}
