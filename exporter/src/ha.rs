@@ -282,7 +282,7 @@ impl Ha {
     }
 }
 
-/// Not the same at two starts.
+/// Larger at each start, unless the clock was set back.
 fn life() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or_default()

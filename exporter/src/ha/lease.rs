@@ -55,7 +55,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Begins to look for a leader. `life` is another number at each start.
+    /// Begins to look for a leader. `life` is a larger number at each start; where it is not (a clock that was set back),
+    /// the other one does not listen until it is started itself, and leads after a lease.
     pub fn new(name: String, length: Duration, life: u64, now: Instant) -> Self {
         let (role, said) = (Role::Looking, (life, 0));
         Self { name, length, epoch: 0, role, since: now, ticked: now, takeovers: 0, said, heard: None }
@@ -89,7 +90,7 @@ impl Lease {
 
     /// Takes in what the other one said. `at` is a moment at which that was true, or earlier.
     pub fn hear(&mut self, peer: &Status, at: Instant) {
-        if self.heard.is_some_and(|(life, word)| life == peer.word.0 && word >= peer.word.1) {
+        if self.heard >= Some(peer.word) {
             return;
         }
         self.heard = Some(peer.word);
@@ -267,6 +268,16 @@ mod tests {
         b.hear(&early, now + Duration::from_secs(6));
         b.hear(&a.say(), now + Duration::from_secs(1));
         assert_eq!(b.since, now + Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_word_of_an_earlier_life_is_not_heard() {
+        let now = Instant::now();
+        let mut before = lease("a", now);
+        let late = before.say();
+        let (_, mut b) = pair(now);
+        b.hear(&late, now);
+        assert_eq!(b.role, Role::Standby);
     }
 
     /// What may happen in a second.
