@@ -9,7 +9,7 @@
 //! message that comes late or again does no harm.
 
 mod config;
-mod lease;
+pub mod lease;
 mod metrics;
 mod peer;
 mod routes;
@@ -26,11 +26,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::app::App;
+use lease::{Lease, Status};
 use peer::{Peer, PeerError};
 
 pub use config::HaConfig;
 pub(crate) use config::RawHa;
-pub use lease::{Lease, Role, Status};
 pub(crate) use routes::router;
 
 /// How often a leader that stops tells the other one.
