@@ -5,7 +5,15 @@
 
 use std::fmt::Write;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::catalogue::Metric;
+
+/// Longer than any name or path of vSphere. On each line of a VM, a value without a limit would multiply.
+const MAX_LABEL_VALUE: usize = 1024;
+
+/// How much of a longer one is shown.
+const SHOWN_OF_LONG: usize = 200;
 
 /// A page while it is written.
 #[derive(Debug, Default)]
@@ -154,7 +162,13 @@ fn push_label(text: &mut String, name: &str, value: &str, first: &mut bool) {
     }
     text.push_str(name);
     text.push_str("=\"");
-    escape(text, value, true);
+    if value.len() <= MAX_LABEL_VALUE {
+        escape(text, value, true);
+    } else {
+        escape(text, &value[..value.floor_char_boundary(SHOWN_OF_LONG)], true);
+        // What is cut off still tells one series from another.
+        let _infallible = write!(text, "…{:016x}", xxh3_64(value.as_bytes()));
+    }
     text.push('"');
 }
 
@@ -197,6 +211,15 @@ mod tests {
     fn labels_are_escaped() {
         let identity = labels(&[("vm", "a\"b\\c\nd")]);
         check("vsphere_vm_cpus", |out| out.of(&identity).value(2.0), r#"vsphere_vm_cpus{vm="a\"b\\c\nd"} 2"#);
+    }
+
+    #[test]
+    fn a_label_without_end_is_cut_and_stays_unique() {
+        let (a, b) = (format!("{}1", "ä".repeat(5_000_000)), format!("{}2", "ä".repeat(5_000_000)));
+        let (a, b) = (labels(&[("vm", &a)]), labels(&[("vm", &b)]));
+        assert!(a.len() < 300 && a.starts_with("vm=\"ää") && a != b, "{a} {b}");
+        let longest = "x".repeat(MAX_LABEL_VALUE);
+        assert_eq!(labels(&[("vm", &longest)]), format!("vm=\"{longest}\""));
     }
 
     #[test]
