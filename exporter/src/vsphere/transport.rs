@@ -306,10 +306,9 @@ impl Transport {
             }
             bytes.extend_from_slice(&chunk);
         }
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let reason = "not UTF-8".to_owned();
-            XmlError::Malformed { position: error.utf8_error().valid_up_to() as u64, reason }
-        })?;
+        // A guest's own words may be in any encoding; one of them must not cost the answer.
+        let text =
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         Ok(RawReply { status, cookie, text })
     }
 

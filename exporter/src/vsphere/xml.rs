@@ -174,7 +174,8 @@ impl<'a> Xml<'a> {
             Ok(None) => quick_xml::escape::resolve_predefined_entity(reference)
                 .map(Cow::Borrowed)
                 .ok_or_else(|| self.malformed(&format!("unknown entity `{}`", &**reference))),
-            Err(error) => Err(self.malformed(&error)),
+            // XML has no such character, and guests have put worse into what VMware Tools report.
+            Err(_) => Ok(Cow::Borrowed("\u{fffd}")),
         }
     }
 
@@ -214,6 +215,11 @@ mod tests {
     #[test]
     fn entities_and_sections_become_text() {
         assert_eq!(text_of("<a>x &amp; y&#x20;&lt;<![CDATA[<z>]]></a>").unwrap(), "x & y <<z>");
+    }
+
+    #[test]
+    fn a_character_that_is_none_is_replaced() {
+        assert_eq!(text_of("<a>x&#0;y&#xD800;z&#xZZ;&#x7;</a>").unwrap(), "x\u{fffd}y\u{fffd}z\u{fffd}\u{7}");
     }
 
     #[test]
