@@ -12,6 +12,8 @@ pub mod paths;
 mod snapshots;
 mod states;
 mod storage;
+#[cfg(test)]
+mod testing;
 mod vm;
 
 use std::borrow::Cow;
@@ -49,6 +51,8 @@ pub struct Inventory {
     pub templates: usize,
     pub(crate) doubled: [usize; 3],
     pub(crate) unidentified: [usize; 3],
+    /// Values of properties that are nested too deep to be read.
+    pub unreadable: usize,
     /// VMs that are not shown before their tags are known, since these say whose they are.
     pub undecided: usize,
     /// Licences, by name and edition.
@@ -164,7 +168,8 @@ pub struct Vm {
     /// In Unix milliseconds.
     pub boot_time: Option<i64>,
     pub consolidation_needed: Option<bool>,
-    pub snapshots: Snapshots,
+    /// `None` where they cannot be read.
+    pub snapshots: Option<Snapshots>,
     pub snapshot_bytes: Option<u64>,
     pub storage_used_bytes: Option<u64>,
     pub storage_uncommitted_bytes: Option<u64>,

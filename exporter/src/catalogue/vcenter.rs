@@ -85,6 +85,12 @@ pub(super) static METRICS: &[Metric] = &[
         "Objects that vCenter tells too little of to show them: without a name, or VMs without an instance UUID",
     ),
     gauge(
+        "vsphere_vcenter_unreadable_values",
+        Unit::Count,
+        Source::Vcenter(|vcenter, out| out.maybe(vcenter.inventory.map(|inventory| inventory.unreadable as f64))),
+        "Values of properties that are nested deeper than vSphere allows, such as a snapshot tree; what is read from them is absent",
+    ),
+    gauge(
         "vsphere_vcenter_undecided_vms",
         Unit::Count,
         Source::Vcenter(|vcenter, out| out.maybe(vcenter.inventory.map(|inventory| inventory.undecided as f64))),

@@ -149,26 +149,26 @@ pub(super) static METRICS: &[Metric] = &[
     gauge(
         "vsphere_vm_snapshots",
         Unit::Count,
-        Source::Vm("snapshot", |vm, out| out.value(vm.snapshots.count as f64)),
+        Source::Vm("snapshot", |vm, out| out.maybe(vm.snapshots.map(|snapshots| snapshots.count as f64))),
         "Snapshots of the VM",
     ),
     gauge(
         "vsphere_vm_snapshot_depth",
         Unit::Count,
-        Source::Vm("snapshot", |vm, out| out.value(vm.snapshots.depth as f64)),
+        Source::Vm("snapshot", |vm, out| out.maybe(vm.snapshots.map(|snapshots| snapshots.depth as f64))),
         "Longest chain of snapshots",
     ),
     gauge(
         "vsphere_vm_snapshot_oldest_timestamp_seconds",
         Unit::Seconds,
-        Source::Vm("snapshot", |vm, out| out.maybe(moment(vm.snapshots.oldest))),
+        Source::Vm("snapshot", |vm, out| out.maybe(moment(vm.snapshots.and_then(|s| s.oldest)))),
         "When the oldest snapshot was made, as Unix time; absent without snapshots",
     ),
     gauge(
         "vsphere_vm_snapshot_size_bytes",
         Unit::Bytes,
         Source::Vm("layoutEx", |vm, out| {
-            out.maybe(number(vm.snapshot_bytes.filter(|_| vm.snapshots.count > 0)));
+            out.maybe(number(vm.snapshot_bytes.filter(|_| vm.snapshots.is_some_and(|snapshots| snapshots.count > 0))));
         }),
         "What snapshots take in datastores: the changes since the oldest one, and saved memory; absent without snapshots",
     ),

@@ -1,6 +1,6 @@
 //! Hosts, clusters and resource pools.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::build::{Cx, allocation, mebibytes, megahertz, name, time};
 use super::identity::{Candidate, identify};
@@ -76,7 +76,8 @@ fn sensors(known: &Known) -> Vec<Sensor> {
             status: colour(value.text_at("healthState.key")),
             celsius: reading
                 .filter(|_| kind.eq_ignore_ascii_case("temperature") && degrees)
-                .map(|(reading, modifier)| reading * 10f64.powi(modifier)),
+                .map(|(reading, modifier)| reading * 10f64.powi(modifier))
+                .filter(|celsius| celsius.is_finite()),
         });
     }
     let parts = known.get("runtime.healthSystemRuntime.hardwareStatusInfo");
@@ -97,10 +98,11 @@ fn colour(key: Option<&str>) -> Option<Status> {
 
 fn nics(pnics: Option<&Value>) -> Vec<Nic> {
     let nic = |nic: &Value| {
-        let speed_bits = nic.parse_at::<u64>("linkSpeed.speedMb").map(|megabits| megabits * 1_000_000);
+        let speed_bits = nic.parse_at::<u64>("linkSpeed.speedMb").and_then(|megabits| megabits.checked_mul(1_000_000));
         Some(Nic { device: nic.text_at("device")?.to_owned(), speed_bits })
     };
-    pnics.into_iter().flat_map(Value::fields).filter_map(|field| nic(&field.value)).collect()
+    let found = pnics.into_iter().flat_map(Value::fields).filter_map(|field| nic(&field.value));
+    first_of_each(found, |nic| nic.device.clone())
 }
 
 fn adapters(adapters: Option<&Value>) -> Vec<Adapter> {
@@ -108,7 +110,14 @@ fn adapters(adapters: Option<&Value>) -> Vec<Adapter> {
         let state = adapter.text_at("status").and_then(AdapterState::from_vsphere)?;
         Some(Adapter { device: adapter.text_at("device")?.to_owned(), state })
     };
-    adapters.into_iter().flat_map(Value::fields).filter_map(|field| adapter(&field.value)).collect()
+    let found = adapters.into_iter().flat_map(Value::fields).filter_map(|field| adapter(&field.value));
+    first_of_each(found, |adapter| adapter.device.clone())
+}
+
+/// Two of one name would be two series of the same labels, for which Prometheus refuses the whole page.
+fn first_of_each<T>(all: impl Iterator<Item = T>, name: impl Fn(&T) -> String) -> Vec<T> {
+    let mut names = HashSet::new();
+    all.filter(|one| names.insert(name(one))).collect()
 }
 
 fn storage_paths(multipath: Option<&Value>) -> BTreeMap<PathState, usize> {
@@ -174,5 +183,152 @@ pub(super) fn pools(cx: &Cx<'_>, inventory: &mut Inventory) {
             cpu_usage_hertz: megahertz(known, "runtime.cpu.overallUsage"),
             memory_usage_bytes: known.parse("runtime.memory.overallUsage"),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{built, host, object};
+    use super::*;
+
+    fn of(properties: &[&str]) -> Host {
+        built(vec![host("h", properties)]).hosts.remove(0)
+    }
+
+    #[test]
+    fn hosts_with_one_uuid_are_told_by_name() {
+        let host = |id: &str, name: &str| object("HostSystem", id, &[name, "summary.hardware.uuid=U"]);
+        let inventory = built(vec![host("h1", "name=esx1"), host("h2", "name=esx2")]);
+        assert_eq!(inventory.hosts.iter().map(|host| host.id.as_str()).collect::<Vec<_>>(), ["esx1", "esx2"]);
+        assert_eq!(inventory.doubled(Object::Host), 2);
+    }
+
+    fn numeric(name: &str, kind: &str, reading: &str, modifier: &str, colour: &str) -> String {
+        format!(
+            "<HostNumericSensorInfo><name>{name}</name><healthState><key>{colour}</key></healthState><currentReading>{reading}</currentReading><unitModifier>{modifier}</unitModifier><baseUnits>Degrees C</baseUnits><sensorType>{kind}</sensorType></HostNumericSensorInfo>"
+        )
+    }
+
+    #[test]
+    fn sensors_have_a_colour_and_temperatures_a_reading() {
+        let sensors = [
+            numeric("CPU 1", "temperature", "4250", "-2", "green"),
+            numeric("Fan", "fan", "90", "0", "Yellow"),
+            numeric("Board", "temperature", "40", "0", "unknown"),
+            numeric("CPU 1", "temperature", "9900", "-2", "red"),
+        ];
+        let parts = "<cpuStatusInfo><name>CPU 1</name><status><key>Red</key></status></cpuStatusInfo><memoryStatusInfo><name>Memory</name></memoryStatusInfo>";
+        let host = of(&[
+            &format!("runtime.healthSystemRuntime.systemHealthInfo.numericSensorInfo={}", sensors.concat()),
+            &format!("runtime.healthSystemRuntime.hardwareStatusInfo={parts}"),
+        ]);
+        let found: Vec<_> =
+            host.sensors.iter().map(|s| (s.kind.as_str(), s.name.as_str(), s.status, s.celsius)).collect();
+        let expected = [
+            ("cpu", "CPU 1", Some(Status::Red), None),
+            ("fan", "Fan", Some(Status::Yellow), None),
+            ("memory", "Memory", None, None),
+            ("temperature", "Board", None, Some(40.0)),
+            ("temperature", "CPU 1", Some(Status::Green), Some(42.5)),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_temperature_that_is_no_number_is_absent() {
+        for (reading, modifier) in [("NaN", "0"), ("inf", "0"), ("1", "400"), ("hot", "0"), ("1", "x")] {
+            let sensor = numeric("CPU 1", "temperature", reading, modifier, "green");
+            let host = of(&[&format!("runtime.healthSystemRuntime.systemHealthInfo.numericSensorInfo={sensor}")]);
+            assert_eq!((host.sensors.len(), host.sensors[0].celsius), (1, None), "{reading} {modifier}");
+        }
+    }
+
+    #[test]
+    fn a_card_without_a_link_has_no_speed_and_each_card_is_there_once() {
+        let nic = |device: &str, speed: &str| {
+            format!(
+                "<PhysicalNic><device>{device}</device><linkSpeed><speedMb>{speed}</speedMb></linkSpeed></PhysicalNic>"
+            )
+        };
+        let down = "<PhysicalNic><device>vmnic1</device></PhysicalNic><PhysicalNic></PhysicalNic>".to_owned();
+        let cards = [nic("vmnic0", "10000"), down, nic("vmnic0", "1"), nic("vmnic2", "18446744073709551615")];
+        let host = of(&[&format!("config.network.pnic={}", cards.concat())]);
+        let found: Vec<_> = host.nics.iter().map(|nic| (nic.device.as_str(), nic.speed_bits)).collect();
+        assert_eq!(found, [("vmnic0", Some(10_000_000_000)), ("vmnic1", None), ("vmnic2", None)]);
+    }
+
+    #[test]
+    fn adapters_and_paths_are_those_whose_state_is_known() {
+        let adapter = |device: &str, status: &str| {
+            format!("<HostHostBusAdapter><device>{device}</device><status>{status}</status></HostHostBusAdapter>")
+        };
+        let adapters = [
+            adapter("vmhba0", "online"),
+            adapter("vmhba1", "fault"),
+            adapter("vmhba2", "new"),
+            adapter("vmhba0", "fault"),
+        ];
+        let path = |state: &str| format!("<path><key>k</key><pathState>{state}</pathState></path>");
+        let luns = format!(
+            "<lun><id>1</id>{}{}</lun><lun>{}{}</lun>",
+            path("active"),
+            path("dead"),
+            path("active"),
+            path("later")
+        );
+        let host = of(&[
+            &format!("config.storageDevice.hostBusAdapter={}", adapters.concat()),
+            &format!("config.storageDevice.multipathInfo={luns}"),
+        ]);
+        let found: Vec<_> = host.adapters.iter().map(|adapter| (adapter.device.as_str(), adapter.state)).collect();
+        assert_eq!(found, [("vmhba0", AdapterState::Online), ("vmhba1", AdapterState::Fault)]);
+        assert_eq!(host.paths, BTreeMap::from([(PathState::Active, 2), (PathState::Dead, 1)]));
+    }
+
+    #[test]
+    fn the_certificate_is_that_of_the_hosts_own_manager() {
+        let info = "certificateInfo=<kind>x</kind><notAfter>2026-01-01T00:00:00Z</notAfter>";
+        let reference = "configManager.certificateManager>HostCertificateManager:c-2";
+        let inventory = built(vec![
+            host("h", &[reference]),
+            object("HostCertificateManager", "c-1", &["certificateInfo=<notAfter>2020-01-01T00:00:00Z</notAfter>"]),
+            object("HostCertificateManager", "c-2", &[info]),
+        ]);
+        assert_eq!(inventory.hosts[0].certificate_end, Some(1_767_225_600_000));
+        assert_eq!(built(vec![host("h", &[reference])]).hosts[0].certificate_end, None);
+    }
+
+    #[test]
+    fn ntp_is_known_by_its_servers_and_its_service() {
+        let services = "<HostService><key>sshd</key><running>true</running></HostService><HostService><key>ntpd</key><running>false</running></HostService>";
+        let host = of(&[
+            &format!("config.service.service={services}"),
+            "config.dateTimeInfo.ntpConfig.server=<string>a</string><string>b</string>",
+        ]);
+        assert_eq!((host.ntp_servers, host.ntp_running), (Some(2), Some(false)));
+        assert_eq!((of(&[]).ntp_servers, of(&[]).ntp_running), (None, None));
+    }
+
+    #[test]
+    fn a_cluster_is_measured_in_base_units() {
+        let cluster = built(vec![object(
+            "ClusterComputeResource",
+            "c",
+            &[
+                "name=cl1",
+                "summary.totalCpu=48000",
+                "summary.effectiveMemory=1024",
+                "configuration.dasConfig.enabled=true",
+                "configuration.dasConfig.hostMonitoring=disabled",
+                "configuration.drsConfig.defaultVmBehavior=fullyAutomated",
+                "summary=<currentFailoverLevel>1</currentFailoverLevel><numVmotions>7</numVmotions>",
+            ],
+        )])
+        .clusters
+        .remove(0);
+        assert_eq!((cluster.cpu_hertz, cluster.effective_memory_bytes), (Some(48_000_000_000), Some(1 << 30)));
+        assert_eq!((cluster.ha, cluster.host_monitoring, cluster.drs), (Some(true), Some(false), None));
+        assert_eq!(cluster.automation, Some(Automation::Full));
+        assert_eq!((cluster.failover_level, cluster.vmotions), (Some(1), Some(7)));
     }
 }

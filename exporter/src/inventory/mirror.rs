@@ -153,6 +153,12 @@ impl Mirror {
         all.flat_map(|states| states.fields().iter().map(|field| &field.value))
     }
 
+    /// How many values there are of which nothing can be read.
+    pub(super) fn unreadable(&self) -> usize {
+        let values = self.objects.values().flat_map(|known| known.live.iter().chain(&known.slow));
+        values.filter(|(_, value)| *value == Value::TooDeep).count()
+    }
+
     /// All objects of a type, sorted by their reference.
     pub(super) fn of<'a>(&'a self, kind: &str) -> Vec<(&'a MoRef, &'a Known)> {
         let mut found: Vec<_> = self.objects.iter().filter(|(reference, _)| reference.kind == kind).collect();

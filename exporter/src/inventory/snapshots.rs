@@ -16,8 +16,11 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// Reads `VirtualMachineSnapshotInfo`; nothing where there are no snapshots.
-    pub(super) fn of(info: Option<&Value>) -> Self {
+    /// Reads `VirtualMachineSnapshotInfo`: without it there are no snapshots. `None` where it cannot be read.
+    pub(super) fn of(info: Option<&Value>) -> Option<Self> {
+        if info == Some(&Value::TooDeep) {
+            return None;
+        }
         let mut found = Self::default();
         // A stack of its own, since the tree is as deep as users make it.
         let roots = info.into_iter().flat_map(|info| info.all("rootSnapshotList"));
@@ -32,7 +35,7 @@ impl Snapshots {
             };
             open.extend(snapshot.all("childSnapshotList").map(|child| (child, depth + 1)));
         }
-        found
+        Some(found)
     }
 }
 
@@ -78,8 +81,9 @@ mod tests {
 
     #[test]
     fn a_vm_without_snapshots_has_none() {
-        assert_eq!(Snapshots::of(None), Snapshots::default());
-        assert_eq!(Snapshots::of(Some(&Value::Text("".into()))), Snapshots::default());
+        assert_eq!(Snapshots::of(None), Some(Snapshots::default()));
+        assert_eq!(Snapshots::of(Some(&Value::Text("".into()))), Some(Snapshots::default()));
+        assert_eq!(Snapshots::of(Some(&Value::TooDeep)), None);
     }
 
     #[test]
@@ -87,7 +91,7 @@ mod tests {
         let child = |day| snapshot("childSnapshotList", day, vec![]);
         let deep = snapshot("childSnapshotList", 4, vec![child(5)]);
         let info = Value::Fields(vec![snapshot("rootSnapshotList", 3, vec![child(2), deep])]);
-        let found = Snapshots::of(Some(&info));
+        let found = Snapshots::of(Some(&info)).unwrap();
         assert_eq!((found.count, found.depth), (4, 3));
         assert_eq!(found.oldest, Some(1_767_312_000_000));
     }

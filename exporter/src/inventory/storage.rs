@@ -85,3 +85,57 @@ fn members<'a>(cx: &Cx<'a>, kind: &str) -> HashMap<&'a str, usize> {
     }
     members
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{built, host, object, vm};
+    use super::*;
+
+    #[test]
+    fn a_datastore_is_known_by_its_volume() {
+        let of = |id: &str, name: &str| {
+            let properties =
+                [name, "summary.url=ds:///vmfs/volumes/5c9e-1/", "summary.capacity=100", "summary.freeSpace=-3"];
+            object("Datastore", id, &properties)
+        };
+        let datastores = built(vec![of("ds-1", "name=a")]).datastores;
+        assert_eq!((datastores[0].id.as_str(), datastores[0].capacity_bytes), ("5c9e-1", Some(100)));
+        assert_eq!(datastores[0].free_bytes, None);
+        let inventory = built(vec![of("ds-1", "name=a"), of("ds-2", "name=b")]);
+        let ids: Vec<_> = inventory.datastores.iter().map(|datastore| datastore.id.as_str()).collect();
+        assert_eq!((ids, inventory.doubled(Object::Datastore)), (vec!["5c9e-1:ds-1", "5c9e-1:ds-2"], 2));
+    }
+
+    #[test]
+    fn networks_count_what_is_connected_to_them() {
+        let on = |id: &str| {
+            format!(
+                r#"network=<ManagedObjectReference type="Network">{id}</ManagedObjectReference><ManagedObjectReference type="DistributedVirtualPortgroup">pg</ManagedObjectReference>"#
+            )
+        };
+        let networks = built(vec![
+            vm("vm-1", &[&on("n-1")]),
+            vm("vm-2", &[&on("n-2")]),
+            host("h", &[&on("n-1")]),
+            object("Network", "n-1", &["name=VM Network"]),
+            object("Network", "n-2", &["name=VM Network"]),
+            object(
+                "DistributedVirtualPortgroup",
+                "pg",
+                &["name=web", "config.distributedVirtualSwitch>VmwareDistributedVirtualSwitch:s"],
+            ),
+            object("VmwareDistributedVirtualSwitch", "s", &["name=dvs", "summary.numPorts=64"]),
+        ])
+        .networks;
+        let found: Vec<_> =
+            networks.iter().map(|n| (n.id.as_str(), &*n.kind, n.vms, n.hosts, n.switch.as_str())).collect();
+        let expected = [
+            ("n-1", "standard", Some(1), Some(1), ""),
+            ("n-2", "standard", Some(1), Some(0), ""),
+            ("pg", "portgroup", Some(2), Some(1), "dvs"),
+            ("s", "switch", None, None, ""),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(networks[3].ports, Some(64));
+    }
+}

@@ -150,3 +150,80 @@ fn file_systems(disks: Option<&Value>) -> Vec<FileSystem> {
     found.dedup_by(|a, b| a.path == b.path);
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{built, vm};
+    use super::*;
+
+    #[test]
+    fn templates_are_no_vms() {
+        let inventory = built(vec![vm("vm-1", &["config.template=true"])]);
+        assert_eq!((inventory.vms.len(), inventory.templates, inventory.unidentified(Object::Vm)), (0, 1, 0));
+    }
+
+    #[test]
+    fn two_vms_with_one_uuid_are_two_vms() {
+        let inventory = built(vec![vm("vm-1", &[]), vm("vm-2", &[])]);
+        let ids: Vec<_> = inventory.vms.iter().map(|vm| vm.id.as_str()).collect();
+        assert_eq!((ids, inventory.doubled(Object::Vm)), (vec!["u-1:vm-1", "u-1:vm-2"], 2));
+    }
+
+    #[test]
+    fn a_state_of_a_later_vsphere_is_not_guessed() {
+        let vm = built(vec![vm("vm-1", &["runtime.powerState=hibernated", "guestHeartbeatStatus=blue"])]).vms.remove(0);
+        assert_eq!((vm.power, vm.heartbeat), (None, None));
+    }
+
+    #[test]
+    fn what_the_guest_says_of_itself_comes_first() {
+        let chosen = "config.guestFullName=Other Linux";
+        let of = |more: &[&str]| built(vec![vm("vm-1", more)]).vms.remove(0).guest_os;
+        assert_eq!(of(&[chosen]), "Other Linux");
+        assert_eq!(of(&[chosen, "guest.guestFullName=Debian 12"]), "Debian 12");
+        assert_eq!(of(&[chosen, "guest.guestFullName="]), "Other Linux");
+    }
+
+    #[test]
+    fn the_version_of_tools_is_judged_in_the_words_of_labels() {
+        let of = |status: &str| {
+            built(vec![vm("vm-1", &[&format!("guest.toolsVersionStatus2={status}")])]).vms.remove(0).tools_status
+        };
+        assert_eq!(of("guestToolsSupportedOld"), "supported_old");
+        assert_eq!(of("guestToolsCurrent"), "current");
+        assert_eq!(of("somethingNew"), "something_new");
+        assert_eq!(of(""), "");
+    }
+
+    #[test]
+    fn file_systems_are_those_with_numbers_each_path_once() {
+        let disk = |path: &str, capacity: &str, free: &str| {
+            format!(
+                "<GuestDiskInfo><diskPath>{path}</diskPath><capacity>{capacity}</capacity><freeSpace>{free}</freeSpace></GuestDiskInfo>"
+            )
+        };
+        let disks = [
+            disk("/var", "100", "40"),
+            disk("/", "10", "1"),
+            disk("/var", "100", "40"),
+            disk("/lost", "-1", "0"),
+            disk("", "5", "5"),
+            disk("/many", "NaN", "7"),
+        ];
+        let vm = built(vec![vm("vm-1", &[&format!("guest.disk={}", disks.concat())])]).vms.remove(0);
+        let system =
+            |path: &str, capacity_bytes, free_bytes| FileSystem { path: path.to_owned(), capacity_bytes, free_bytes };
+        assert_eq!(vm.file_systems, [system("/", 10, 1), system("/var", 100, 40)]);
+    }
+
+    #[test]
+    fn times_and_switches_that_are_none_are_absent() {
+        let of = |boot: &str, needed: &str| {
+            let (boot, needed) = (format!("runtime.bootTime={boot}"), format!("runtime.consolidationNeeded={needed}"));
+            let vm = built(vec![vm("vm-1", &[&boot, &needed])]).vms.remove(0);
+            (vm.boot_time, vm.consolidation_needed)
+        };
+        assert_eq!(of("2026-01-01T00:00:00Z", "true"), (Some(1_767_225_600_000), Some(true)));
+        assert_eq!(of("yesterday", "perhaps"), (None, None));
+    }
+}

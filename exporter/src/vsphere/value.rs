@@ -17,6 +17,8 @@ pub enum Value {
     Reference(MoRef),
     /// A structure or a list.
     Fields(Vec<Field>),
+    /// Nested deeper than any value that is asked for: what is in it is not known.
+    TooDeep,
 }
 
 /// A field of a structure, or an item of a list.
@@ -84,14 +86,21 @@ fn value(xml: &mut Xml<'_>, element: &Element<'_>, depth: usize) -> Result<Value
         return Ok(Value::Reference(MoRef { kind, id: xml.text()?.into_owned() }));
     }
     let mut text = String::new();
-    let mut fields = Vec::new();
+    let (mut fields, mut too_deep) = (Vec::new(), false);
     while let Some(child) = xml.child_or_text(&mut text)? {
-        if depth == 0 {
-            return Err(XmlError::Unexpected { expected: "a value".into(), found: "elements without end".into() });
+        // One object that is like this must not cost all others, nor the stack.
+        if depth == 0 || too_deep {
+            too_deep = true;
+            xml.skip()?;
+            continue;
         }
         let kind = child.xsi_type().map(String::into_boxed_str);
         let inner = value(xml, &child, depth - 1)?;
+        too_deep = inner == Value::TooDeep;
         fields.push(Field { name: child.name().into(), kind, value: inner });
+    }
+    if too_deep {
+        return Ok(Value::TooDeep);
     }
     Ok(if fields.is_empty() { Value::Text(text.into_boxed_str()) } else { Value::Fields(fields) })
 }
@@ -132,8 +141,17 @@ mod tests {
     }
 
     #[test]
-    fn nesting_ends() {
-        let deep = format!("<val>{}{}</val>", "<a>".repeat(200), "</a>".repeat(200));
-        assert!(read(&deep).is_err());
+    fn what_is_nested_without_end_is_not_known_and_ends_nothing_else() {
+        for depth in [101, 5_000, 200_000] {
+            let deep = format!("<R><val>{}{}</val><b>7</b></R>", "<a>".repeat(depth), "</a>".repeat(depth));
+            let mut xml = Xml::new(&deep);
+            xml.expect("R").unwrap();
+            let element = xml.expect("val").unwrap();
+            assert_eq!(decode_value(&mut xml, &element).unwrap(), Value::TooDeep);
+            xml.expect("b").unwrap();
+            assert_eq!(xml.text().unwrap(), "7");
+        }
+        let deep = format!("<val>{}x{}</val>", "<a>".repeat(100), "</a>".repeat(100));
+        assert!(matches!(read(&deep).unwrap(), Value::Fields(_)));
     }
 }
