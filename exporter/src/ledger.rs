@@ -23,8 +23,11 @@ const MAX_LAG_MILLIS: i64 = 300_000;
 /// How far back ESXi's samples go.
 const KEPT_MILLIS: i64 = 3_600_000;
 
-/// How far a mark may be ahead of the server's clock, which is asked for in another moment.
-const AHEAD_MILLIS: i64 = 60_000;
+/// Samples that are so much older than those before are of a clock that went back.
+const BACK_MILLIS: i64 = 60_000;
+
+/// How many samples are asked for beyond those that must have come.
+const SPARE_SAMPLES: i64 = 3;
 
 /// What is older than this beside the newest sample counts for the counters, but says nothing about now.
 const WINDOW_MILLIS: i64 = 300_000;
@@ -54,6 +57,9 @@ pub struct Book {
     unpaired: bool,
     /// When it last had news, in Unix seconds.
     seen: i64,
+    /// The server's clock when it was last asked, and when it was asked for what last brought news; 0 for not yet.
+    asked: i64,
+    heard: i64,
 }
 
 /// Place of the counter, and the device: empty for the object as a whole.
@@ -148,18 +154,28 @@ impl Ledger {
         self.books.keys().map(|id| &**id)
     }
 
-    /// What to ask of an object: the samples after this moment; the newest alone where it has none in the books.
-    /// `server_now` is the server's clock, in Unix milliseconds.
+    /// What to ask of an object: the samples after this moment; without one, as many of the newest as
+    /// [`Ledger::newest`] says. `server_now` is the server's clock, in Unix milliseconds.
     pub fn after(&mut self, id: &str, server_now: i64) -> Option<i64> {
         let book = self.books.get_mut(id)?;
-        if book.cells.iter().any(|(_, cell)| cell.mark > server_now + AHEAD_MILLIS) {
-            // The clock went back, so marks of before it did would hide all samples until it is there again.
-            book.cells.iter_mut().for_each(|(_, cell)| cell.mark = 0);
-            book.paused = true;
+        book.asked = server_now;
+        let newest = book.newest_mark()?;
+        if newest > server_now {
+            // The host's clock is ahead. A server that translates times would take the mark for a later moment, and
+            // leave out what lies between.
+            return None;
         }
-        let newest = book.cells.iter().map(|(_, cell)| cell.mark).max().filter(|mark| *mark > 0)?;
         let keeping_up = book.cells.iter().map(|(_, cell)| cell.mark).filter(|mark| newest - mark <= MAX_LAG_MILLIS);
         keeping_up.min().map(|mark| mark.max(server_now - KEPT_MILLIS))
+    }
+
+    /// How many of an object's newest samples to ask for where no moment can be named: all that may have come since it
+    /// was last heard of, since what comes twice is taken once. One of an object that is new.
+    pub fn newest(&self, id: &str, server_now: i64) -> u32 {
+        let Some(book) = self.books.get(id).filter(|book| book.newest_mark().is_some()) else { return 1 };
+        // A clock that went back, or a start of this program, leaves open how long that was.
+        let since = if book.heard > server_now { KEPT_MILLIS } else { (server_now - book.heard).min(KEPT_MILLIS) };
+        u32::try_from((since / 20_000 + SPARE_SAMPLES).min(KEPT_MILLIS / 20_000)).unwrap_or(1)
     }
 
     /// Whether the last answer about an object left something open that another format may have.
@@ -189,6 +205,13 @@ impl Ledger {
             self.books.insert(id.into(), Book::default());
         }
         let Some(book) = self.books.get_mut(id) else { return Taken::default() };
+        if book.newest_mark().is_some_and(|newest| last < newest - BACK_MILLIS) {
+            // The clock went back, so the marks of before would hide all samples until it is there again. What of this
+            // answer is in the books already cannot be known, but for the newest.
+            let length = order.last().map_or(0, |newest| i64::from(answer.intervals[*newest]) * 1000);
+            book.cells.iter_mut().for_each(|(_, cell)| cell.mark = last - length);
+            book.paused = true;
+        }
         let mut taken = Taken::default();
         for series in &answer.series {
             // A simulator echoes the wildcard in place of devices.
@@ -217,6 +240,7 @@ impl Ledger {
         book.unpaired = answer.unpaired > 0;
         if taken.samples > 0 {
             book.seen = taken.newest / 1000;
+            book.heard = book.asked;
             if std::mem::take(&mut book.paused) {
                 taken.missing = 0;
             }
@@ -301,6 +325,11 @@ impl Book {
         let start = self.cells.partition_point(|((other, _), _)| usize::from(*other) < place);
         let of_it = self.cells[start..].iter().take_while(move |((other, _), _)| usize::from(*other) == place);
         of_it.map(|((_, device), cell)| (&**device, cell))
+    }
+
+    /// End of its newest sample.
+    fn newest_mark(&self) -> Option<i64> {
+        self.cells.iter().map(|(_, cell)| cell.mark).max().filter(|mark| *mark > 0)
     }
 
     fn cell(&mut self, place: u16, device: &str) -> &mut Cell {
@@ -467,6 +496,30 @@ mod tests {
         assert_eq!(after(&mut ledger, 50), None);
         let taken = take(&mut ledger, &answer(&[(50, 3)]));
         assert_eq!((taken.samples, taken.missing, cell(&ledger).total), (1, 0, 10));
+    }
+
+    #[test]
+    fn of_what_came_before_a_clock_went_back_nothing_is_counted_again() {
+        let mut ledger = ledger();
+        take(&mut ledger, &answer(&[(98, 1), (99, 1), (100, 7)]));
+        // The host has written the last samples by its new clock, and keeps the older ones.
+        assert_eq!(take(&mut ledger, &answer(&[(48, 1), (49, 1), (50, 3)])).samples, 1);
+        assert_eq!((cell(&ledger).total, after(&mut ledger, 51)), (12, Some(50)));
+        assert_eq!(take(&mut ledger, &answer(&[(50, 3), (51, 4)])).samples, 1);
+        assert_eq!(cell(&ledger).total, 16);
+    }
+
+    #[test]
+    fn a_server_whose_clock_is_behind_its_hosts_is_asked_for_the_newest() {
+        let mut ledger = ledger();
+        assert_eq!(ledger.newest("u", START), 1, "of what is new, one");
+        take(&mut ledger, &answer(&[(100, 1)]));
+        assert_eq!((after(&mut ledger, 70), ledger.newest("u", START + 70 * 20_000)), (None, 180), "not heard of yet");
+        take(&mut ledger, &answer(&[(99, 5), (100, 1), (101, 2)]));
+        assert_eq!(cell(&ledger).total, 3, "what is in the books already is not taken again");
+        assert_eq!((after(&mut ledger, 75), ledger.newest("u", START + 75 * 20_000)), (None, 8));
+        assert_eq!((after(&mut ledger, 60), ledger.newest("u", START + 60 * 20_000)), (None, 180), "it went back");
+        assert_eq!(after(&mut ledger, 101), Some(101), "it is right again");
     }
 
     #[test]

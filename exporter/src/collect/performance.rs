@@ -392,10 +392,11 @@ async fn ask(
                             // Without a start, roll-ups of a whole day would come.
                             after = Some(after.unwrap_or(0).max(server_now - HISTORY_MILLIS));
                         }
-                        let samples = (server_now - after.unwrap_or(server_now)) / (20 * 1000);
+                        let newest = ledger.newest(&target.id, server_now);
+                        let samples = after.map_or(i64::from(newest), |after| (server_now - after) / (20 * 1000));
                         let many = samples > MANY_SAMPLES || ledger.is_unpaired(&target.id);
                         let format = if many { Format::Csv } else { Format::Normal };
-                        PerfQuery { id: &target.moref, after, format }
+                        PerfQuery { id: &target.moref, after, newest, format }
                     })
                     .collect();
                 request.body(queries.into_iter())

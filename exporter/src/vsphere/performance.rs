@@ -37,8 +37,10 @@ pub struct PerfRequest {
 pub struct PerfQuery<'a> {
     /// Its id.
     pub id: &'a str,
-    /// Samples later than this, in Unix milliseconds; the newest one alone without it.
+    /// Samples later than this, in Unix milliseconds; without it the newest.
     pub after: Option<i64>,
+    /// How many of the newest.
+    pub newest: u32,
     /// In this format.
     pub format: Format,
 }
@@ -94,7 +96,7 @@ impl PerfRequest {
                     let _infallible = write!(body, "<startTime>{after}</startTime>");
                     SAMPLES_KEPT
                 }
-                None => 1,
+                None => query.newest,
             };
             let _infallible = write!(body, "<maxSample>{samples}</maxSample>");
             body.push_str(&self.tail);
@@ -205,11 +207,10 @@ fn series(xml: &mut Xml<'_>, format: Format, samples: usize) -> Result<PerfSerie
     let mut series = PerfSeries { values: Vec::with_capacity(samples), ..PerfSeries::default() };
     while let Some(element) = xml.child()? {
         match element.name() {
-            "value" if format == Format::Normal => series.values.push(number(xml.text()?.trim(), "value")?),
+            "value" if format == Format::Normal => series.values.push(sample(xml.text()?.trim())),
             "value" => {
-                for word in xml.text()?.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-                    series.values.push(number(word, "value")?);
-                }
+                let text = xml.text()?;
+                series.values.extend(text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(sample));
             }
             "id" => {
                 while let Some(element) = xml.child()? {
@@ -224,6 +225,11 @@ fn series(xml: &mut Xml<'_>, format: Format, samples: usize) -> Result<PerfSerie
         }
     }
     Ok(series)
+}
+
+/// What is no number is no sample, as -1: the ledger counts it as missing, and the others of its batch go on.
+fn sample(text: &str) -> i64 {
+    text.parse().unwrap_or(-1)
 }
 
 fn number<T: std::str::FromStr>(text: &str, element: &str) -> Result<T, XmlError> {
@@ -301,16 +307,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_and_no_time_is_named() {
-        let csv = |info: &str, values: &str| {
-            let answer = format!(
-                r#"<R><returnval xmlns:x="y" x:type="PerfEntityMetricCSV"><sampleInfoCSV>{info}</sampleInfoCSV>
-                   <value><value>{values}</value></value></returnval></R>"#
-            );
-            decode(&answer).unwrap_err().to_string()
-        };
-        assert_eq!(csv("20", "1"), "expected a time such as `2026-01-31T12:00:00Z` in `sampleInfoCSV`, found ``");
-        assert_eq!(csv("20,2026-01-01T10:00:40Z", "1,x"), "expected a whole number in `value`, found `x`");
+    fn what_is_no_time_is_named() {
+        let answer = r#"<R><returnval xmlns:x="y" x:type="PerfEntityMetricCSV"><sampleInfoCSV>20</sampleInfoCSV>
+            </returnval></R>"#;
+        let error = decode(answer).unwrap_err().to_string();
+        assert_eq!(error, "expected a time such as `2026-01-31T12:00:00Z` in `sampleInfoCSV`, found ``");
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_sample_and_costs_no_other() {
+        let times: Vec<_> = (0..6).map(|place| format!("20,2026-01-01T10:00:{:02}Z", place * 2)).collect();
+        let answer = format!(
+            r#"<R><returnval xmlns:x="y" x:type="PerfEntityMetricCSV"><sampleInfoCSV>{}</sampleInfoCSV>
+               <value><id><counterId>2</counterId></id><value>1,x,NaN,1e300,99999999999999999999,6</value></value>
+               </returnval></R>"#,
+            times.join(",")
+        );
+        assert_eq!(decode(&answer).unwrap()[0].series[0].values, [1, -1, -1, -1, -1, 6]);
     }
 
     #[test]
@@ -328,8 +341,8 @@ mod tests {
         assert!(request.is_empty());
         let body = request.body(
             [
-                PerfQuery { id: "vm-1", after: None, format: Format::Normal },
-                PerfQuery { id: "vm<2", after: Some(1_767_261_620_000), format: Format::Csv },
+                PerfQuery { id: "vm-1", after: None, newest: 1, format: Format::Normal },
+                PerfQuery { id: "vm<2", after: Some(1_767_261_620_000), newest: 1, format: Format::Csv },
             ]
             .into_iter(),
         );
