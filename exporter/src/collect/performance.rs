@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::task::{Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, sleep_until};
 use tracing::debug;
 
@@ -25,7 +25,7 @@ use crate::vsphere::{Client, EntityPerformance, Error, Format, PerfQuery, PerfRe
 /// How many objects that vanish between inventory and query are taken out of one batch before it is given up.
 const MAX_VANISHED: usize = 20;
 
-/// Queries without an answer that are waited for beside the present cycle.
+/// Queries of sick hosts at the same time: they may keep their connections for as long as a request may take.
 const MAX_LATE: usize = 10;
 
 /// Samples of each counter in one answer: what 50 objects have in an hour.
@@ -55,8 +55,10 @@ pub async fn run(estate: &Arc<Estate>, client: &Arc<Client>, class: Class) {
         interval,
         pressure,
         sick: HashSet::new(),
+        proven: HashSet::new(),
         running: JoinSet::new(),
         open: HashMap::new(),
+        cycles: 0,
     };
     let mut last_start: Option<Instant> = None;
     loop {
@@ -78,11 +80,21 @@ struct Collector {
     class: Class,
     interval: Duration,
     pressure: Pressure,
-    /// Hosts that a query failed on.
+    /// Hosts that a query failed on, maybe for another's sake.
     sick: HashSet<String>,
+    /// Those of them that a query of their own failed on.
+    proven: HashSet<String>,
     running: JoinSet<Outcome>,
     /// What the running queries ask, by task.
-    open: HashMap<Id, Batch>,
+    open: HashMap<Id, Open>,
+    /// How many cycles there were.
+    cycles: usize,
+}
+
+/// A running query.
+struct Open {
+    batch: Batch,
+    task: AbortHandle,
 }
 
 type Outcome = (Result<Vec<Answer>, Error>, Duration);
@@ -114,11 +126,11 @@ impl Collector {
             Ok(server_now) => {
                 self.reap(&mut tally);
                 let queue = self.plan(server_now);
-                let busy: HashSet<&str> = self.open.values().flat_map(Batch::ids).collect();
+                let busy: HashSet<&str> = self.open.values().flat_map(|open| open.batch.ids()).collect();
                 late = busy.len();
                 expected = late + queue.iter().map(|batch| batch.targets.len()).sum::<usize>();
                 self.work_off(queue, server_now, start, &mut tally).await;
-                late = late.max(self.open.values().map(|batch| batch.targets.len()).sum());
+                late = late.max(self.open.values().map(|open| open.batch.targets.len()).sum());
                 let age = (tally.newest > 0).then(|| (server_now - tally.newest) as f64 / 1000.0);
                 self.finish(start, between, expected, late, age, tally);
                 return;
@@ -157,7 +169,7 @@ impl Collector {
     /// Takes what came late, between two cycles.
     fn reap(&mut self, tally: &mut Tally) {
         while let Some(done) = self.running.try_join_next_with_id() {
-            let (id, outcome) = done.unwrap_or_else(|stopped| std::panic::resume_unwind(stopped.into_panic()));
+            let Some((id, outcome)) = outcome(done) else { continue };
             // Halves need not be asked: what they would ask is planned anew.
             self.done(id, outcome, &mut VecDeque::new(), tally);
         }
@@ -173,30 +185,38 @@ impl Collector {
             // One host whose clock is off must not close the books of all others.
             ledger.forget(server_now);
         }
-        let busy: HashSet<&str> = self.open.values().flat_map(Batch::ids).collect();
+        let busy: HashSet<&str> = self.open.values().flat_map(|open| open.batch.ids()).collect();
         targets.retain(|target| !busy.contains(target.id.as_str()));
-        let oldest = targets.iter().filter_map(|target| ledger.after(&target.id, server_now)).min();
-        drop(books);
-        let open: HashSet<String> = self.open.values().flat_map(Batch::hosts).collect();
-        let hosts: HashSet<&str> = targets.iter().map(|target| target.host.as_str()).collect();
-        self.sick.retain(|host| hosts.contains(host.as_str()) || open.contains(host));
+        let length = 1000 * i64::from(self.class.sample_interval());
+        let samples = targets.iter().map(|target| match ledger.after(&target.id, server_now) {
+            Some(after) => (server_now - after) / length,
+            None => i64::from(ledger.newest(&target.id, server_now)),
+        });
         // After an outage there are up to an hour of samples to each object: fewer objects make the same answer.
-        let samples =
-            oldest.map_or(1, |oldest| (server_now - oldest) / (1000 * i64::from(self.class.sample_interval())));
+        let samples = samples.max().unwrap_or(1);
         let most = MAX_SAMPLES / usize::try_from(samples).unwrap_or(1).max(1);
-        batches(targets, self.pressure.batch.min(most.max(1)), &self.sick).into()
+        drop(books);
+        let mut hosts: HashSet<&str> = targets.iter().map(|target| target.host.as_str()).collect();
+        hosts.extend(self.open.values().flat_map(|open| &open.batch.targets).map(|target| target.host.as_str()));
+        self.sick.retain(|host| hosts.contains(host.as_str()));
+        self.proven.retain(|host| self.sick.contains(host));
+        let mut batches = batches(targets, self.pressure.batch.min(most.max(1)), &self.sick);
+        // Where there are more sick hosts than are asked at a time, each has its turn.
+        self.cycles += 1;
+        let first_sick = batches.iter().position(|batch| batch.of_sick_host).unwrap_or(batches.len());
+        let of_sick = &mut batches[first_sick..];
+        of_sick.rotate_left((self.cycles * MAX_LATE).checked_rem(of_sick.len()).unwrap_or_default());
+        batches.into()
     }
 
     /// Until all is asked and answered, but for what takes longer than the interval.
     async fn work_off(&mut self, mut queue: VecDeque<Batch>, server_now: i64, start: Instant, tally: &mut Tally) {
-        let deadline = tokio::time::Instant::from_std(start + self.interval);
-        let (mut late, mut in_time): (HashSet<Id>, bool) = (self.open.keys().copied().collect(), true);
+        let mut deadline = tokio::time::Instant::from_std(start + self.interval);
+        let mut late: HashSet<Id> = self.open.keys().copied().collect();
         loop {
             while self.open.len() - late.len() < self.pressure.in_flight
-                && late.len() <= MAX_LATE
-                && let Some(batch) = queue.pop_front()
+                && let Some(batch) = self.next(&mut queue)
             {
-                tally.queries += 1;
                 self.ask(batch, server_now);
             }
             if self.open.len() == late.len() {
@@ -205,7 +225,7 @@ impl Collector {
             tokio::select! {
                 done = self.running.join_next_with_id() => {
                     let Some(done) = done else { return };
-                    let (id, outcome) = done.unwrap_or_else(|stopped| std::panic::resume_unwind(stopped.into_panic()));
+                    let Some((id, outcome)) = outcome(done) else { continue };
                     late.remove(&id);
                     self.done(id, outcome, &mut queue, tally);
                     if tally.first_error.as_ref().is_some_and(Error::is_no_connection) {
@@ -213,20 +233,41 @@ impl Collector {
                         queue.clear();
                     }
                 }
-                () = sleep_until(deadline), if in_time => {
-                    // What is still open is waited for, but not by this cycle.
-                    in_time = false;
+                () = sleep_until(deadline) => {
+                    deadline += self.interval;
+                    self.give_up_waiting(&mut queue);
                     late = self.open.keys().copied().collect();
-                    self.suspect();
                 }
             }
         }
     }
 
-    /// Marks the hosts of all running queries: each of them will be asked by itself.
-    fn suspect(&mut self) {
-        for batch in self.open.values() {
-            self.sick.extend(batch.hosts());
+    /// The next query. Those of hosts that are proven sick wait for each other: nobody else waits for them. Those of
+    /// hosts that may be well do not, as long as there are connections.
+    fn next(&self, queue: &mut VecDeque<Batch>) -> Option<Batch> {
+        let connections = self.client.transport().config().max_connections;
+        let of_sick = self.open.values().filter(|open| open.batch.of_sick_host).count();
+        let may_be_asked = |batch: &Batch| {
+            let proven = batch.targets.iter().any(|target| self.proven.contains(&target.host));
+            let most = if proven { MAX_LATE.min(connections / 4) } else { connections / 3 };
+            !batch.of_sick_host || of_sick < most.max(1)
+        };
+        queue.iter().position(may_be_asked).and_then(|place| queue.remove(place))
+    }
+
+    /// What is still open is not waited for any more. The hosts of all running queries are asked by themselves from now
+    /// on: at once where several shared a query, since all but one of them would answer.
+    fn give_up_waiting(&mut self, queue: &mut VecDeque<Batch>) {
+        queue.retain(|batch| !batch.of_sick_host);
+        let shared: Vec<Id> =
+            self.open.iter().filter(|(_, open)| open.batch.hosts().len() > 1).map(|(id, _)| *id).collect();
+        self.sick.extend(self.open.values().flat_map(|open| open.batch.hosts()));
+        let own = self.open.values().filter(|open| open.batch.of_sick_host);
+        self.proven.extend(own.flat_map(|open| open.batch.hosts()));
+        for open in shared.iter().filter_map(|id| self.open.remove(id)) {
+            open.task.abort();
+            self.pressure.too_much(open.batch.targets.len());
+            queue.extend(batches(open.batch.targets, self.pressure.batch, &self.sick));
         }
         debug!(vcenter = self.estate.name, hosts = self.sick.len(), "queries take longer than the interval");
     }
@@ -238,16 +279,18 @@ impl Collector {
             let start = Instant::now();
             (query(&estate, &client, class, asked, server_now).await, start.elapsed())
         });
-        self.open.insert(task.id(), batch);
+        self.open.insert(task.id(), Open { batch, task });
     }
 
     fn done(&mut self, id: Id, (outcome, duration): Outcome, queue: &mut VecDeque<Batch>, tally: &mut Tally) {
-        let Some(batch) = self.open.remove(&id) else { return };
+        let Some(Open { batch, .. }) = self.open.remove(&id) else { return };
         tally.slowest = tally.slowest.max(duration);
+        tally.queries += 1;
         match outcome {
             Ok(answers) => {
                 let well = batch.hosts();
                 self.sick.retain(|host| !well.contains(host));
+                self.proven.retain(|host| !well.contains(host));
                 self.take(answers, tally);
             }
             Err(error) => {
@@ -337,6 +380,15 @@ impl Collector {
             }),
             ..Health::default()
         });
+    }
+}
+
+/// `None` of a query that was given up.
+fn outcome(done: Result<(Id, Outcome), JoinError>) -> Option<(Id, Outcome)> {
+    match done {
+        Ok(done) => Some(done),
+        Err(stopped) if stopped.is_cancelled() => None,
+        Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
     }
 }
 
