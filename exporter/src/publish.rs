@@ -17,7 +17,7 @@ use crate::page;
 /// News that come together make one page.
 const SETTLE: Duration = Duration::from_millis(250);
 
-/// Pages take at most this part of the time of one CPU, however fast news come.
+/// Pages take at most this part of the time of one CPU, however fast news come; but for one page in each interval.
 const SHARE: u32 = 20;
 
 /// Fast: the page is read once. A better level takes five times the time for a tenth less.
@@ -86,7 +86,8 @@ pub async fn run(estate: Arc<Estate>, pages: Arc<watch::Sender<Published>>) {
             }
             Err(stopped) => error!(vcenter = estate.name, error = %stopped, "failed to write the page"),
         }
-        sleep(start.elapsed() * (SHARE - 1)).await;
+        // On a machine that is busy otherwise that would be long, and queries are planned by this inventory as well.
+        sleep((start.elapsed() * (SHARE - 1)).min(interval)).await;
     }
 }
 
