@@ -12,7 +12,7 @@ const LOG_OUTS: &str = "lynceus_exporter_vsphere_requests_total{vcenter=\"vc01\"
 const REFUSED_LOGINS: &str =
     "lynceus_exporter_vsphere_requests_failed_total{vcenter=\"vc01\",method=\"Login\",reason=\"fault\"}";
 
-fn fault(kind: &str, detail: &str) -> Reaction {
+pub(crate) fn fault(kind: &str, detail: &str) -> Reaction {
     let text = format!(
         r#"<?xml version="1.0"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>text of {kind}</faultstring><detail><{kind}Fault xmlns="urn:vim25" xsi:type="{kind}">{detail}</{kind}Fault></detail></soapenv:Fault></soapenv:Body></soapenv:Envelope>"#
     );

@@ -21,6 +21,8 @@ use tokio_rustls::server::TlsStream;
 pub(crate) enum Reaction {
     /// The simulator answers.
     Forward,
+    /// The simulator answers, and this changes the answer.
+    Edit(Box<dyn Fn(String) -> String + Send + Sync>),
     /// This is the answer.
     Answer(u16, String),
     /// There is no answer.
@@ -105,35 +107,45 @@ async fn answer(State(shared): State<Shared>, verb: Method, uri: Uri, headers: H
     } else {
         format!("{verb} {uri}")
     };
+    let upstream = if soap {
+        shared.upstream.clone()
+    } else {
+        format!("{}{uri}", shared.upstream.strip_suffix("/sdk").unwrap_or(""))
+    };
     let react = shared.react.lock().unwrap().clone();
     match react(&method, &body) {
         Reaction::Stall => std::future::pending().await,
         Reaction::Answer(status, text) => {
             (StatusCode::from_u16(status).unwrap(), [(header::CONTENT_TYPE, "text/xml")], text).into_response()
         }
-        Reaction::Forward => {
-            let upstream = if soap {
-                shared.upstream.clone()
-            } else {
-                format!("{}{uri}", shared.upstream.strip_suffix("/sdk").unwrap())
-            };
-            let mut request = shared.http.request(verb, upstream);
-            let session = HeaderName::from_static("vmware-api-session-id");
-            for name in [header::COOKIE, header::CONTENT_TYPE, header::AUTHORIZATION, session] {
-                if let Some(value) = headers.get(&name) {
-                    request = request.header(name, value);
-                }
-            }
-            // Without an answer there is none: dropping the connection is what a stopped vCenter does.
-            let Ok(answer) = request.body(body).send().await else { return StatusCode::BAD_GATEWAY.into_response() };
-            let (status, cookie) = (answer.status(), answer.headers().get(header::SET_COOKIE).cloned());
-            let mut response = (status, answer.bytes().await.unwrap_or_default()).into_response();
-            if let Some(cookie) = cookie {
-                response.headers_mut().insert(header::SET_COOKIE, cookie);
-            }
-            response
+        Reaction::Forward => forward(shared.http.request(verb, upstream), &headers, body, |text| text).await,
+        Reaction::Edit(edit) => {
+            let edit = move |bytes: Bytes| Bytes::from(edit(String::from_utf8_lossy(&bytes).into_owned()));
+            forward(shared.http.request(verb, upstream), &headers, body, edit).await
         }
     }
+}
+
+async fn forward(
+    mut request: reqwest::RequestBuilder,
+    headers: &HeaderMap,
+    body: String,
+    edit: impl Fn(Bytes) -> Bytes + Send + Sync,
+) -> Response {
+    let session = HeaderName::from_static("vmware-api-session-id");
+    for name in [header::COOKIE, header::CONTENT_TYPE, header::AUTHORIZATION, session] {
+        if let Some(value) = headers.get(&name) {
+            request = request.header(name, value);
+        }
+    }
+    // Without an answer there is none: dropping the connection is what a stopped vCenter does.
+    let Ok(answer) = request.body(body).send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let (status, cookie) = (answer.status(), answer.headers().get(header::SET_COOKIE).cloned());
+    let mut response = (status, edit(answer.bytes().await.unwrap_or_default())).into_response();
+    if let Some(cookie) = cookie {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 struct Tls {

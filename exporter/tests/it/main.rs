@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod asking;
+mod bad_input;
 mod cli;
 mod config;
 mod decoder;
+mod estate;
+mod exact;
 mod faults;
 mod fleet;
 mod front;
@@ -13,7 +16,9 @@ mod generated;
 mod golden;
 mod ha;
 mod happenings;
+mod live;
 mod serving;
+mod sick;
 mod standby;
 mod support;
 mod tags;
