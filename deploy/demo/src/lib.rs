@@ -2,7 +2,7 @@
 //!
 //! [`Process`] starts and stops one program, [`parts`] knows how each real one is started, [`tool`] finds it.
 //! [`stack`] is all of them together, [`smoke`] checks that data reaches the end of each branch. Everything lives in a
-//! folder that the caller names; a process that is dropped is killed. Nothing here listens beyond 127.0.0.1.
+//! folder that the caller names; a process that is dropped is killed. Nothing here listens beyond loopback.
 
 pub mod parts;
 mod poll;

@@ -1,5 +1,6 @@
 //! How each real program is started. All of them are ready when the functions return.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -17,7 +18,9 @@ fn found(name: &str) -> anyhow::Result<PathBuf> {
 /// Size and sign-in of a simulated vCenter.
 #[derive(Debug, Clone)]
 pub struct VcsimOptions {
-    /// Port on 127.0.0.1; 0 for any.
+    /// Address of loopback.
+    pub address: Ipv4Addr,
+    /// Port on that; 0 for any.
     pub port: u16,
     /// Virtual machines in all, spread over the clusters.
     pub vms: u32,
@@ -25,6 +28,8 @@ pub struct VcsimOptions {
     pub clusters: u32,
     /// Hosts in each cluster.
     pub hosts: u32,
+    /// Datastores in all.
+    pub datastores: u32,
     /// The only user that may sign in.
     pub user: String,
     /// That user's password.
@@ -34,7 +39,8 @@ pub struct VcsimOptions {
 impl Default for VcsimOptions {
     fn default() -> Self {
         let (user, password) = ("lynceus".to_owned(), "vcsim-password".to_owned());
-        Self { port: 0, vms: 200, clusters: 4, hosts: 3, user, password }
+        let address = Ipv4Addr::LOCALHOST;
+        Self { address, port: 0, vms: 200, clusters: 4, hosts: 3, datastores: 2, user, password }
     }
 }
 
@@ -75,18 +81,21 @@ impl Vcenter {
 /// Starts VMware's vCenter simulator.
 pub async fn vcsim(dir: &Path, options: &VcsimOptions) -> anyhow::Result<Vcenter> {
     let mut command = Command::new(found("vcsim")?);
-    command.arg("-listen").arg(format!("127.0.0.1:{}", options.port));
+    command.arg("-listen").arg(format!("{}:{}", options.address, options.port));
     command.arg("-vms").arg(options.vms.to_string());
     command.arg("-clusters").arg(options.clusters.to_string());
     command.arg("-hosts").arg(options.hosts.to_string());
+    command.arg("-datastores").arg(options.datastores.to_string());
     command.arg("-user").arg(&options.user).arg("-password").arg(&options.password);
+    // It keeps a folder for each datastore, and leaves them when it is killed.
+    command.env("TMPDIR", std::path::absolute(dir)?);
     Vcenter::ready(Process::start("vcsim", command, dir)?).await
 }
 
 /// Starts the fleet simulator, without its ESXi hosts: nothing in the stack asks them.
 pub async fn fleet(dir: &Path, options: &VcsimOptions, more: &[&str]) -> anyhow::Result<Vcenter> {
     let mut command = Command::new(crate::binary("lynceus-fleet")?);
-    command.arg("--listen").arg(format!("127.0.0.1:{}", options.port)).args(["--control", "127.0.0.1:0"]);
+    command.arg("--listen").arg(format!("{}:{}", options.address, options.port)).args(["--control", "127.0.0.1:0"]);
     command.arg("--vms").arg(options.vms.to_string()).arg("--no-hosts");
     command.arg("--user").arg(&options.user).arg("--password").arg(&options.password);
     command.args(more);
