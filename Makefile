@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check promqltest bench-fleet setup format clean
+.PHONY: help demo test check promqltest bench-exporter bench-fleet setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ check: setup-check
 ## make promqltest     Prometheus' own test scripts, held and failed by file (PROMQLTEST_DIR, or ../shared/promqltest)
 promqltest:
 	cargo test --quiet --package lynceus-promql --test it -- evaluation --nocapture
+
+## make bench-exporter   how fast and how small the exporter is, with its peers beside it (half an hour)
+## make bench-exporter QUICK=1   a small estate without peers, to see whether the benchmark works
+bench-exporter: setup
+	cargo build --release --package lynceus-exporter --package lynceus-fleet
+	cargo bench --package lynceus-e2e --bench exporter $(if $(QUICK),-- --quick)
 
 ## make bench-fleet    how fast and how small the fleet simulator is, with vcsim beside it
 bench-fleet: setup
