@@ -23,12 +23,10 @@ const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 /// On vcsim the exporter, its floor, and the peers; on the fleet, whose calls cost what those of a vCenter cost, the
 /// exporter alone.
 pub(crate) async fn both(plan: &Plan, size: &Size) -> anyhow::Result<[Estate; 2]> {
-    let (vcsim, together) = on_vcsim(plan, size).await?;
-    Ok([vcsim, on_fleet(plan, size, together).await?])
+    Ok([on_vcsim(plan, size).await?, on_fleet(plan, size).await?])
 }
 
-/// Says as well whether VMs and hosts are asked for at the same time.
-async fn on_vcsim(plan: &Plan, size: &Size) -> anyhow::Result<(Estate, bool)> {
+async fn on_vcsim(plan: &Plan, size: &Size) -> anyhow::Result<Estate> {
     let dir = tempfile::tempdir()?;
     let reachable = TcpListener::bind((ADDRESS, vmware_exporter::PORT)).map(drop);
     let options = VcsimOptions {
@@ -47,10 +45,10 @@ async fn on_vcsim(plan: &Plan, size: &Size) -> anyhow::Result<(Estate, bool)> {
     let what = format!("lynceus on vcsim, {vms} VMs: recording its queries");
     let recording = step(&what, record(&dir, &vcsim, plan)).await?;
     let (vm, host) = (recording.counters("VirtualMachine"), recording.counters("HostSystem"));
-    let (samples, in_flight, together) = (recording.tape.samples(), recording.in_flight, recording.together);
+    let (samples, in_flight) = (recording.tape.samples(), recording.in_flight);
     let mut floor = Floor::start(&vcsim, recording).await?;
     let what = format!("lynceus and the floor on vcsim, {vms} VMs");
-    let work = lynceus(&dir, &vcsim, plan.interval, plan.cycles, together, Some(&mut floor));
+    let work = lynceus(&dir, &vcsim, plan.interval, plan.cycles, Some(&mut floor));
     let lynceus = step(&what, work).await?;
     let mut measured = vec![Measured { samples: Some(samples), ..lynceus }, floor.measured()];
     let mut notes = vec![format!(
@@ -73,7 +71,7 @@ async fn on_vcsim(plan: &Plan, size: &Size) -> anyhow::Result<(Estate, bool)> {
         }
     }
     vcsim.process.kill().await;
-    Ok((Estate { simulator: "vcsim", vms: vcsim.vms, hosts: vcsim.hosts, measured, notes }, together))
+    Ok(Estate { simulator: "vcsim", vms: vcsim.vms, hosts: vcsim.hosts, measured, notes })
 }
 
 async fn lynceus(
@@ -81,12 +79,11 @@ async fn lynceus(
     vcenter: &Vcenter,
     interval: Duration,
     cycles: usize,
-    together: bool,
     floor: Option<&mut Floor>,
 ) -> anyhow::Result<Measured> {
     let place = (vcenter.url.as_str(), vcenter.sha256.as_str());
     let mut lynceus = Lynceus::start(&dir.path().join("lynceus"), place, vcenter.process.pid(), interval).await?;
-    let measured = lynceus.measure(cycles, together, floor).await?;
+    let measured = lynceus.measure(cycles, floor).await?;
     lynceus.process.kill().await;
     Ok(measured)
 }
@@ -132,14 +129,14 @@ async fn telegraf(dir: &TempDir, vcsim: &Vcenter, plan: &Plan, ids: [Vec<String>
     step(&what, telegraf::measure(&dir, &binary, vcsim, &counters, plan.interval, plan.peer_rounds)).await
 }
 
-async fn on_fleet(plan: &Plan, size: &Size, together: bool) -> anyhow::Result<Estate> {
+async fn on_fleet(plan: &Plan, size: &Size) -> anyhow::Result<Estate> {
     let dir = tempfile::tempdir()?;
     let options = VcsimOptions { vms: size.vms, ..VcsimOptions::default() };
     let what = format!("fleet with {} VMs", size.vms);
     let cost = &["--cost", "default"];
     let mut fleet = step(&what, parts::fleet(&dir.path().join("fleet"), &options, cost)).await?;
     let what = format!("lynceus on the fleet, {} VMs", size.vms);
-    let measured = step(&what, lynceus(&dir, &fleet, plan.fleet_interval, plan.cycles, together, None)).await?;
+    let measured = step(&what, lynceus(&dir, &fleet, plan.fleet_interval, plan.cycles, None)).await?;
     fleet.process.kill().await;
     let interval = plan.fleet_interval.as_secs_f64();
     let kept = measured.period.is_some_and(|period| period < interval * 1.02);

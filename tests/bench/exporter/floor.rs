@@ -20,8 +20,6 @@ pub(crate) struct Recording {
     pub(crate) tape: Tape,
     /// Queries under way at the same time, at most.
     pub(crate) in_flight: usize,
-    /// Whether VMs and hosts were asked for at the same time.
-    pub(crate) together: bool,
 }
 
 impl Recording {
@@ -31,8 +29,7 @@ impl Recording {
         let during =
             |moment: Instant| queries.iter().filter(move |query| query.began <= moment && moment < query.ended);
         let in_flight = queries.iter().map(|query| during(query.began).count()).max().unwrap_or(1);
-        let together = queries.iter().any(|query| during(query.began).any(|other| other.kind() != query.kind()));
-        Ok(Self { in_flight, together, tape })
+        Ok(Self { in_flight, tape })
     }
 
     /// Ids of the counters that objects of this type were asked for.

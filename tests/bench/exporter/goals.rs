@@ -105,8 +105,6 @@ fn ratio(ours: Option<f64>, other: Option<f64>) -> Option<f64> {
 }
 
 fn inventory_reads(lynceus: &Measured) -> f64 {
-    ["RetrievePropertiesEx", "ContinueRetrievePropertiesEx"]
-        .into_iter()
-        .filter_map(|method| lynceus.calls.get(method))
-        .sum()
+    let calls = |method: &str| lynceus.calls.get(method).copied().unwrap_or_default();
+    calls("RetrievePropertiesEx") + calls("ContinueRetrievePropertiesEx")
 }

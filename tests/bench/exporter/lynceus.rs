@@ -6,9 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::body::Bytes;
 use lynceus_demo::parts::VcsimOptions;
 use lynceus_demo::{Process, binary, eventually, free_port};
 use reqwest::header::ACCEPT_ENCODING;
+use serde_json::Value;
 
 use crate::floor::Floor;
 use crate::report::{Measured, Times};
@@ -22,30 +24,35 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const COLLECTION_LIMIT: Duration = Duration::from_secs(300);
 const SCRAPES: u32 = 20;
 
-pub(crate) const VM_PERFORMANCE: &str = "vm_performance";
-pub(crate) const HOST_PERFORMANCE: &str = "host_performance";
+/// The collectors that ask for samples in each collection.
+const PERFORMANCE: [&str; 2] = ["vm_performance", "host_performance"];
 
 pub(crate) struct Lynceus {
     pub(crate) process: Process,
     url: String,
+    /// As Prometheus asks.
     http: reqwest::Client,
+    /// Leaves the answers as they are.
+    raw: reqwest::Client,
     interval: Duration,
     vcenter: u32,
 }
 
-/// How things stood when a collection had ended.
+/// How things stood when a collection of VMs and of hosts had ended.
 pub(crate) struct Cycle {
     seen: Instant,
-    collections: f64,
-    /// Unix time of the end of the VMs' part.
-    ended: f64,
-    /// Seconds by collector.
-    durations: BTreeMap<String, f64>,
+    parts: BTreeMap<String, Part>,
     calls: BTreeMap<String, f64>,
     bytes: f64,
-    series: usize,
     cpu: f64,
     vcenter_cpu: f64,
+}
+
+/// The last time that a collector was at work, as Unix time.
+#[derive(Clone, Copy)]
+struct Part {
+    duration: f64,
+    ended: f64,
 }
 
 impl Lynceus {
@@ -72,8 +79,9 @@ impl Lynceus {
         let mut process = Process::start("exporter", command, dir)?;
         let url = format!("http://127.0.0.1:{port}");
         process.wait_for_http(&format!("{url}/-/ready"), READY_LIMIT).await?;
-        let http = reqwest::Client::builder().no_proxy().no_gzip().build()?;
-        Ok(Self { process, url, http, interval, vcenter })
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let raw = reqwest::Client::builder().no_proxy().no_gzip().build()?;
+        Ok(Self { process, url, http, raw, interval, vcenter })
     }
 
     async fn get(&self, path: &str) -> anyhow::Result<String> {
@@ -100,38 +108,55 @@ impl Lynceus {
             // Asking costs it CPU, so not before the time.
             self.rest_until(cycle, self.interval.saturating_sub(Duration::from_secs(1))).await;
         }
-        let (before, ended) = after.map_or((0.0, 0.0), |cycle| (cycle.collections, cycle.ended));
-        self.next(before, ended).await.with_context(|| format!("the exporter's log:\n{}", self.process.log()))
+        let cycle = self.after(after).await;
+        cycle.with_context(|| format!("the exporter's log:\n{}", self.process.log()))
     }
 
-    async fn next(&self, collections_before: f64, ended_before: f64) -> anyhow::Result<Cycle> {
-        let (own, collections) = eventually(COLLECTION_LIMIT, "the end of a collection", || async {
-            let own = self.get("/metrics").await?;
-            let name = "lynceus_exporter_collections_total";
-            let collections = sum(&own, name).with_context(|| format!("no `{name}` on /metrics"))?;
-            anyhow::ensure!(collections > collections_before, "{collections} collections");
-            Ok((own, collections))
+    async fn after(&self, before: Option<&Cycle>) -> anyhow::Result<Cycle> {
+        let parts = eventually(COLLECTION_LIMIT, "the end of a collection", || async {
+            let parts = self.parts().await?;
+            for collector in PERFORMANCE {
+                let now = parts.get(collector).with_context(|| format!("`{collector}` has not succeeded yet"))?;
+                let last = before.and_then(|cycle| cycle.parts.get(collector)).map_or(0.0, |part| part.ended);
+                anyhow::ensure!(now.ended > last, "`{collector}` has not succeeded again");
+            }
+            Ok(parts)
         })
         .await?;
-        let (page, ended) = eventually(COLLECTION_LIMIT, "the page of a collection", || async {
-            let page = self.get("/vcenter/vc01/metrics").await?;
-            let successes = by_label(&page, "vsphere_collector_last_success_timestamp_seconds", "collector");
-            let ended = *successes.get(VM_PERFORMANCE).context("the VMs' performance was not collected")?;
-            anyhow::ensure!(ended > ended_before, "the page is that of the collection before");
-            Ok((page, ended))
-        })
-        .await?;
+        let own = self.get("/metrics").await?;
         Ok(Cycle {
             seen: Instant::now(),
-            collections,
-            ended,
-            durations: by_label(&page, "vsphere_collector_duration_seconds", "collector"),
+            parts,
             calls: by_label(&own, "lynceus_exporter_vsphere_requests_total", "method"),
             bytes: sum(&own, "lynceus_exporter_vsphere_response_bytes_total").unwrap_or_default(),
-            series: count(&page),
             cpu: usage::cpu(self.process.pid())?,
             vcenter_cpu: usage::cpu(self.vcenter)?,
         })
+    }
+
+    /// The collectors that have succeeded, from the first page.
+    async fn parts(&self) -> anyhow::Result<BTreeMap<String, Part>> {
+        let paths = self.pages().await?;
+        let page = self.get(paths.first().context("no page")?).await?;
+        let durations = by_label(&page, "vsphere_collector_duration_seconds", "collector");
+        let ends = by_label(&page, "vsphere_collector_last_success_timestamp_seconds", "collector");
+        let part = |(collector, ended)| {
+            let duration = *durations.get(&collector)?;
+            Some((collector, Part { duration, ended }))
+        };
+        Ok(ends.into_iter().filter_map(part).collect())
+    }
+
+    /// The paths of all pages: a large vCenter has several.
+    async fn pages(&self) -> anyhow::Result<Vec<String>> {
+        let targets: Vec<Value> = serde_json::from_str(&self.get("/sd/vcenters").await?)?;
+        let path = |target: &Value| {
+            let labels = &target["labels"];
+            let path = labels["__metrics_path__"].as_str()?;
+            let shard = labels["__param_shard"].as_str();
+            Some(shard.map_or(path.to_owned(), |shard| format!("{path}?shard={shard}")))
+        };
+        targets.iter().map(|target| path(target).context("a target without a path")).collect()
     }
 
     /// Until so long after the end of this collection.
@@ -141,12 +166,7 @@ impl Lynceus {
 
     /// Measures so many collections, with a round of the floor in the quiet between each two, and then how the page is
     /// served.
-    pub(crate) async fn measure(
-        &self,
-        cycles: usize,
-        together: bool,
-        mut floor: Option<&mut Floor>,
-    ) -> anyhow::Result<Measured> {
+    pub(crate) async fn measure(&self, cycles: usize, mut floor: Option<&mut Floor>) -> anyhow::Result<Measured> {
         let mut seen = vec![self.warm_up().await?];
         for _ in 0..cycles {
             if let (Some(floor), Some(cycle)) = (&mut floor, seen.last()) {
@@ -155,64 +175,82 @@ impl Lynceus {
             }
             seen.push(self.cycle(seen.last()).await?);
         }
-        let (plain, gzip) = self.scrape().await?;
         let (Some(first), Some(last)) = (seen.first(), seen.last()) else { anyhow::bail!("no collection was seen") };
-        let per_cycle = |sum: f64| sum / (last.collections - first.collections);
+        let per_cycle = |sum: f64| sum / cycles as f64;
         let calls = last.calls.iter().map(|(method, calls)| {
             (method.clone(), per_cycle(calls - first.calls.get(method).copied().unwrap_or_default()))
         });
-        let of = |seconds: fn(&Cycle, bool) -> f64| median(seen.iter().skip(1).map(|c| seconds(c, together)).collect());
-        let periods = seen.windows(2).map(|pair| pair[1].ended - pair[0].ended).collect();
+        let pairs = || seen.windows(2).map(|pair| (&pair[0], &pair[1]));
         let vcenter_cpu = last.vcenter_cpu - first.vcenter_cpu - floor.map_or(0.0, |floor| floor.vcenter_cpu());
-        Ok(Measured {
+        let mut measured = Measured {
             name: "lynceus",
-            wall: of(Cycle::whole),
-            performance: of(Cycle::performance),
-            period: median(periods),
+            wall: median(pairs().map(|(before, cycle)| cycle.busy(before, |_| true)).collect()),
+            performance: median(pairs().map(|(before, cycle)| cycle.busy(before, is_performance)).collect()),
+            period: median(pairs().filter_map(|(before, cycle)| cycle.period(before)).collect()),
             cpu: Some(per_cycle(last.cpu - first.cpu)),
             vcenter_cpu: Some(per_cycle(vcenter_cpu)),
-            memory: Some(usage::peak_memory(self.process.pid())?),
             calls: calls.filter(|(_, calls)| *calls > 0.0).collect(),
             bytes: Some(per_cycle(last.bytes - first.bytes)),
-            series: Some(last.series as f64),
-            plain: Some(plain),
-            gzip: Some(gzip),
             ..Measured::default()
-        })
+        };
+        self.scrape(&mut measured).await?;
+        measured.memory = Some(usage::peak_memory(self.process.pid())?);
+        Ok(measured)
     }
 
-    /// Gets the page many times, spread over an interval so that a collection is under way at some of them.
-    async fn scrape(&self) -> anyhow::Result<(Times, Times)> {
-        let (mut plain, mut gzip) = (Vec::new(), Vec::new());
+    /// Gets all pages many times, spread over an interval so that a collection is under way at some of them.
+    async fn scrape(&self, measured: &mut Measured) -> anyhow::Result<()> {
+        let pages = self.pages().await?;
+        let (mut plain, mut gzip, mut series) = (Vec::new(), Vec::new(), 0);
         for _ in 0..SCRAPES {
-            plain.push(self.scrape_once("identity").await?);
-            gzip.push(self.scrape_once("gzip").await?);
+            series = 0;
+            for page in &pages {
+                let (time, body) = self.scrape_once(page, "identity").await?;
+                series += count(str::from_utf8(&body)?);
+                plain.push((time, body.len()));
+                let (time, body) = self.scrape_once(page, "gzip").await?;
+                gzip.push((time, body.len()));
+            }
             tokio::time::sleep(self.interval / SCRAPES).await;
         }
-        Ok((Times::of(plain), Times::of(gzip)))
+        measured.series = Some(series as f64);
+        measured.pages = Some(pages.len() as f64);
+        (measured.plain, measured.gzip) = (Some(Times::of(plain)), Some(Times::of(gzip)));
+        Ok(())
     }
 
-    /// Milliseconds and bytes.
-    async fn scrape_once(&self, encoding: &str) -> anyhow::Result<(f64, usize)> {
+    /// How many milliseconds it took, and what came.
+    async fn scrape_once(&self, page: &str, encoding: &str) -> anyhow::Result<(f64, Bytes)> {
         let started = Instant::now();
-        let request = self.http.get(format!("{}/vcenter/vc01/metrics", self.url)).header(ACCEPT_ENCODING, encoding);
+        let request = self.raw.get(format!("{}{page}", self.url)).header(ACCEPT_ENCODING, encoding);
         let body = request.send().await?.error_for_status()?.bytes().await?;
-        Ok((started.elapsed().as_secs_f64() * 1000.0, body.len()))
+        Ok((started.elapsed().as_secs_f64() * 1000.0, body))
     }
 }
 
+fn is_performance(collector: &str) -> bool {
+    PERFORMANCE.contains(&collector)
+}
+
 impl Cycle {
-    /// All collectors.
-    fn whole(&self, together: bool) -> f64 {
-        let others =
-            self.durations.iter().filter(|(name, _)| ![VM_PERFORMANCE, HOST_PERFORMANCE].contains(&name.as_str()));
-        others.map(|(_, seconds)| seconds).sum::<f64>() + self.performance(together)
+    /// Seconds in which at least one of these collectors was at work since the cycle before. What was not at work again
+    /// shows the same duration to the nanosecond.
+    fn busy(&self, before: &Self, wanted: impl Fn(&str) -> bool) -> f64 {
+        let again = self.parts.iter().filter(|(collector, part)| {
+            wanted(collector) && before.parts.get(*collector).is_none_or(|last| last.duration != part.duration)
+        });
+        let mut times: Vec<_> = again.map(|(_, part)| (part.ended - part.duration, part.ended)).collect();
+        times.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let mut until = f64::MIN;
+        times.into_iter().fold(0.0, |busy, (start, end)| {
+            let new = (end - start.max(until)).max(0.0);
+            until = until.max(end);
+            busy + new
+        })
     }
 
-    /// The two that ask for samples: one after the other, unless both are under way at the same time.
-    fn performance(&self, together: bool) -> f64 {
-        let seconds = |name: &str| self.durations.get(name).copied().unwrap_or_default();
-        let (vms, hosts) = (seconds(VM_PERFORMANCE), seconds(HOST_PERFORMANCE));
-        if together { vms.max(hosts) } else { vms + hosts }
+    /// Seconds from the end of the VMs' part to that of the one before.
+    fn period(&self, before: &Self) -> Option<f64> {
+        Some(self.parts.get(PERFORMANCE[0])?.ended - before.parts.get(PERFORMANCE[0])?.ended)
     }
 }

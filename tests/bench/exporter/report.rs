@@ -48,6 +48,8 @@ pub(crate) struct Measured {
     /// Of the answers.
     pub(crate) bytes: Option<f64>,
     pub(crate) series: Option<f64>,
+    /// Parts that these are served in.
+    pub(crate) pages: Option<f64>,
     pub(crate) plain: Option<Times>,
     pub(crate) gzip: Option<Times>,
 }
@@ -58,6 +60,7 @@ pub(crate) struct Times {
     /// Milliseconds.
     pub(crate) median: f64,
     pub(crate) slowest: f64,
+    /// The largest.
     pub(crate) bytes: usize,
 }
 
@@ -65,7 +68,7 @@ impl Times {
     /// From milliseconds and bytes.
     pub(crate) fn of(scrapes: Vec<(f64, usize)>) -> Self {
         let slowest = scrapes.iter().map(|(time, _)| *time).fold(0.0, f64::max);
-        let bytes = scrapes.last().map_or(0, |(_, bytes)| *bytes);
+        let bytes = scrapes.iter().map(|(_, bytes)| *bytes).max().unwrap_or_default();
         Self { median: median(scrapes.into_iter().map(|(time, _)| time).collect()).unwrap_or_default(), slowest, bytes }
     }
 }
@@ -95,7 +98,7 @@ impl Unit {
 
 type Row = (&'static str, Unit, fn(&Measured) -> Option<f64>);
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 17] = [
     ("collection", Unit::Seconds, |m| m.wall),
     ("  its queries for samples", Unit::Seconds, |m| m.performance),
     ("from one collection to the next", Unit::Seconds, |m| m.period),
@@ -105,12 +108,13 @@ const ROWS: [Row; 16] = [
     ("samples of each counter", Unit::Ratio, |m| m.samples),
     ("answers", Unit::Megabytes, |m| m.bytes.map(|bytes| bytes / 1e6)),
     ("series", Unit::Count, |m| m.series),
+    ("pages", Unit::Count, |m| m.pages),
     ("page, plain", Unit::Megabytes, |m| m.plain.as_ref().map(|times| times.bytes as f64 / 1e6)),
-    ("  median of 20", Unit::Milliseconds, |m| m.plain.as_ref().map(|times| times.median)),
-    ("  slowest of 20", Unit::Milliseconds, |m| m.plain.as_ref().map(|times| times.slowest)),
+    ("  median", Unit::Milliseconds, |m| m.plain.as_ref().map(|times| times.median)),
+    ("  slowest", Unit::Milliseconds, |m| m.plain.as_ref().map(|times| times.slowest)),
     ("page, gzip", Unit::Megabytes, |m| m.gzip.as_ref().map(|times| times.bytes as f64 / 1e6)),
-    ("  median of 20", Unit::Milliseconds, |m| m.gzip.as_ref().map(|times| times.median)),
-    ("  slowest of 20", Unit::Milliseconds, |m| m.gzip.as_ref().map(|times| times.slowest)),
+    ("  median", Unit::Milliseconds, |m| m.gzip.as_ref().map(|times| times.median)),
+    ("  slowest", Unit::Milliseconds, |m| m.gzip.as_ref().map(|times| times.slowest)),
     ("calls", Unit::Count, |m| (!m.calls.is_empty()).then(|| m.calls.values().sum())),
 ];
 
