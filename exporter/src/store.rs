@@ -94,6 +94,8 @@ impl Store {
         for (class, ledger) in Class::ALL.into_iter().zip(others.ledgers) {
             state.join(class, ledger);
         }
+        let events = std::mem::take(&mut state.events);
+        state.events = events.further(others.events);
         drop(state);
         estate.state_changed.notify_one();
         Ok(())
