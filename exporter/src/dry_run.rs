@@ -16,6 +16,7 @@ use clap::{Args, ValueEnum};
 use futures_util::future::join_all;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::signal::ctrl_c;
+use tokio::sync::Notify;
 
 pub use census::Census;
 pub use print::{csv, json, table};
@@ -139,9 +140,10 @@ async fn read(vcenter: &VcenterConfig, config: &Config, line: &ProgressBar) -> R
     let estate = Estate::new(vcenter.name.clone(), Arc::new(transport), collection, config.terms.clone(), metrics);
     let (following, asking) = (Client::new(estate.transport.clone()), Client::new(estate.transport.clone()));
     let tagging = TagService::new(estate.transport.clone());
+    let owned = Notify::new();
     let outcome = tokio::select! {
-        outcome = settled(&estate, line) => outcome,
-        () = collect(&estate, &following, &asking, &tagging) => Ok(()),
+        outcome = settled(&estate, &owned, line) => outcome,
+        () = collect(&estate, &following, &asking, &tagging, &owned) => Ok(()),
         _ = ctrl_c() => Err("interrupted".to_owned()),
     };
     line.set_message(format!("{}: signing out", estate.name));
@@ -164,21 +166,30 @@ const PARTS: [&str; 6] = [
 /// The part that is there where the config asks for tags.
 const TAGS: &str = "tags";
 
-/// Runs the parts of the collection. This and [`PARTS`] are where a further one is plugged in.
-async fn collect(estate: &Arc<Estate>, following: &Arc<Client>, asking: &Arc<Client>, tagging: &Arc<TagService>) {
-    tokio::join!(
-        follow::run(estate, following),
-        details::run(estate, asking),
-        tags::run(estate, tagging),
-        performance::run(estate, asking, Class::Vm),
-        performance::run(estate, asking, Class::Host),
-        performance::run(estate, asking, Class::Datastore),
-        performance::run(estate, asking, Class::Cluster),
-    );
+/// Runs the parts of the collection, those of samples once it is known whose the VMs are: before, there are none to ask.
+/// This and [`PARTS`] are where a further one is plugged in.
+async fn collect(
+    estate: &Arc<Estate>,
+    following: &Arc<Client>,
+    asking: &Arc<Client>,
+    tagging: &Arc<TagService>,
+    owned: &Notify,
+) {
+    let samples = async {
+        owned.notified().await;
+        tokio::join!(
+            performance::run(estate, asking, Class::Vm),
+            performance::run(estate, asking, Class::Host),
+            performance::run(estate, asking, Class::Datastore),
+            performance::run(estate, asking, Class::Cluster),
+        );
+    };
+    tokio::join!(follow::run(estate, following), details::run(estate, asking), tags::run(estate, tagging), samples,);
 }
 
 /// Returns once each part was there once, or the inventory cannot be read.
-async fn settled(estate: &Estate, line: &ProgressBar) -> Result<(), String> {
+async fn settled(estate: &Estate, owned: &Notify, line: &ProgressBar) -> Result<(), String> {
+    let mut told = false;
     loop {
         let missing: Vec<_> = {
             let state = estate.state();
@@ -193,6 +204,11 @@ async fn settled(estate: &Estate, line: &ProgressBar) -> Result<(), String> {
                 .filter(|part| !state.health().iter().any(|health| health.collector == *part))
                 .collect()
         };
+        if !told && !missing.contains(&PARTS[0]) && !missing.contains(&TAGS) {
+            estate.build_inventory();
+            owned.notify_one();
+            told = true;
+        }
         if missing.is_empty() && estate.mirror().nameless_alarms().is_empty() {
             return Ok(());
         }
