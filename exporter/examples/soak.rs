@@ -5,13 +5,12 @@
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use lynceus_demo::{Process, eventually, free_port};
-use lynceus_fleet::cost::Cost;
 use lynceus_fleet::lab::Plan;
-use lynceus_fleet::model::{Size, Time};
+use lynceus_fleet::model::Size;
 use lynceus_fleet::scenario::Scenario;
 use lynceus_fleet::{Fleet, Options};
 
@@ -25,7 +24,9 @@ async fn main() -> anyhow::Result<()> {
     let mut arg = |name: &str| args.next().with_context(|| format!("expected {name}: soak EXPORTER VMS MINUTES"));
     let (binary, vms, minutes) = (arg("EXPORTER")?, arg("VMS")?.parse()?, arg("MINUTES")?.parse::<u64>()?);
     let dir = tempfile::tempdir()?;
-    let fleet = fleet(vms, dir.path()).await?;
+    let plan = Plan::starting_now(Size::of(vms), 1.0);
+    let options = Options { tls_dir: Some(dir.path().to_owned()), ..Options::on_free_ports(plan) };
+    let fleet = Fleet::start(options).await?;
     let port = free_port();
     let config = format!(
         "vcenters:\n- name: fleet\n  url: {}\n  username: u\n  password_file: password\n  tls: {{ ca_file: ca.pem }}\n",
@@ -59,21 +60,6 @@ async fn main() -> anyhow::Result<()> {
     println!("{status}, {} sessions left", fleet.sessions());
     fleet.stop().await;
     Ok(())
-}
-
-async fn fleet(vms: u32, dir: &Path) -> anyhow::Result<Fleet> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    let plan = Plan {
-        seed: 1,
-        size: Size::of(vms),
-        origin: Time(i64::try_from(now.as_millis())?),
-        factor: 1.0,
-        account: None,
-        cost: Cost::off(),
-    };
-    let (listen, control) = (([127, 0, 0, 1], 0).into(), ([127, 0, 0, 1], 0).into());
-    let tls_dir = Some(dir.to_owned());
-    Fleet::start(Options { plan, listen, control, hosts: false, tls_dir, scenarios: Vec::new() }).await
 }
 
 /// Memory that a process has now and had at most, in MB.

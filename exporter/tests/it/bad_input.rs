@@ -14,8 +14,9 @@ use lynceus_exporter::page;
 use lynceus_exporter::state::State;
 use lynceus_exporter::vsphere::{Answer, decode_performance, decode_updates, open};
 
-use crate::estate::{Books, FleetEstate, exact_page};
+use crate::books::{Books, exact_page};
 use crate::faults::fault;
+use crate::fleet::FleetEstate;
 use crate::front::Reaction;
 use crate::support::{Exporter, LIMIT, PASSWORD, count, value};
 
@@ -262,7 +263,7 @@ fn unix_millis() -> i64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_is_ten_minutes_off_or_jumps_costs_no_sample() {
     let estate = FleetEstate::start(30, 30.0).await;
-    estate.scenario("- { at: 0s, kind: clock_skew, by: -10m, for: 2m }");
+    estate.happen("- { at: 0s, kind: clock_skew, by: -10m, for: 2m }");
     let exporter = estate.exporter(EVERY_SECOND, "").await;
     let mut books = Books::default();
     let (_, checked) = exact_page(&estate, &exporter, &mut books, estate.tick() + 3).await;
@@ -271,7 +272,7 @@ async fn a_clock_that_is_ten_minutes_off_or_jumps_costs_no_sample() {
         // It is right for some samples before it jumps.
         let until = estate.tick() + 7;
         exact_page(&estate, &exporter, &mut books, until).await;
-        estate.scenario(&format!("- {{ at: 0s, kind: clock_skew, by: {by}, for: 2m }}"));
+        estate.happen(&format!("- {{ at: 0s, kind: clock_skew, by: {by}, for: 2m }}"));
         let until = estate.tick() + 5;
         let (page, _) = exact_page(&estate, &exporter, &mut books, until).await;
         let fleet_is_ahead = (estate.fleet.lab.now().0 - unix_millis()) as f64 / 1000.0;
@@ -293,7 +294,7 @@ async fn a_certificate_that_changes_is_refused_until_somebody_trusts_it() {
     let exporter = Exporter::start(estate.dir.path(), &config(&old)).await;
     let mut books = Books::default();
     exact_page(&estate, &exporter, &mut books, 0).await;
-    estate.scenario("- { at: 0s, kind: vcenter_down, for: 20s }\n- { at: 0s, kind: certificate_expiring, left: 30d }");
+    estate.happen("- { at: 0s, kind: vcenter_down, for: 20s }\n- { at: 0s, kind: certificate_expiring, left: 30d }");
     let refused = |page: &str| page.contains("vsphere_collector_success{collector=\"inventory\"} 0");
     exporter.page_where("a refusal", refused).await;
     eventually(LIMIT, "the reason", || async {

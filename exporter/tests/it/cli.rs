@@ -129,7 +129,7 @@ async fn a_dry_run_leaves_no_session_behind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_inventory_knows_tags_where_the_rules_ask_for_them() {
-    let estate = crate::fleet::fleet(30).await;
+    let estate = crate::fleet::FleetEstate::start(30, 1.0).await;
     let rules = "ownership: [{ team: \"${team}\", tags: { team: \"(?<team>.+)\" } }]\n";
     std::fs::write(estate.dir.path().join("exporter.yml"), estate.front.config("", rules)).unwrap();
     let (code, json, error) = run(estate.dir.path(), &["inventory", "--output=json"]).await;

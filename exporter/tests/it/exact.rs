@@ -6,7 +6,8 @@ use std::time::Duration;
 use lynceus_exporter::catalogue::Class;
 use tokio::time::sleep;
 
-use crate::estate::{Books, FleetEstate, exact_page, lines};
+use crate::books::{Books, exact_page, lines};
+use crate::fleet::FleetEstate;
 use crate::front::Reaction;
 use crate::support::{LIMIT, all_succeeded, value};
 
@@ -110,7 +111,7 @@ async fn a_storm_of_vmotions_makes_no_new_series_and_no_reset() {
     exporter.page_where("a whole collection", all_succeeded).await;
     let (page, _) = exact_page(&estate, &exporter, &mut books, estate.tick() + 2).await;
     let before = series(&page);
-    estate.scenario("- { at: 0s, kind: vmotion_storm, target: all, every: 20s, for: 10m }");
+    estate.happen("- { at: 0s, kind: vmotion_storm, target: all, every: 20s, for: 10m }");
     let host_of = |page: &str| -> Vec<_> {
         let infos = lines(page).filter(|line| line.name == "vsphere_vm_info").collect::<Vec<_>>();
         infos

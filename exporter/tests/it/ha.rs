@@ -1,16 +1,14 @@
 //! Two exporters on the fleet's vCenter: one collects, and nothing is lost when it changes which.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use lynceus_demo::{Process, eventually, free_port, tool};
-use lynceus_fleet::cost::Cost;
 use lynceus_fleet::lab::Plan;
-use lynceus_fleet::model::{Counter, Entity, Power, Size, Tick, Time};
+use lynceus_fleet::model::{Counter, Entity, Power, Size, Tick};
 use lynceus_fleet::{Fleet, Options};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
@@ -34,19 +32,8 @@ struct Estate {
 
 impl Estate {
     async fn start() -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let plan = Plan {
-            seed: 1,
-            size: Size::of(20),
-            origin: Time(i64::try_from(now.as_millis()).unwrap()),
-            factor: 4.0,
-            account: None,
-            cost: Cost::off(),
-        };
-        let options =
-            Options { plan, listen: loopback, control: loopback, hosts: false, tls_dir: None, scenarios: Vec::new() };
-        let fleet = Fleet::start(options).await.unwrap();
+        let plan = Plan::starting_now(Size::of(20), 4.0);
+        let fleet = Fleet::start(Options::on_free_ports(plan)).await.unwrap();
         let front = Front::start(&fleet.addresses.vcenter.url).await;
         let users: Arc<Mutex<Vec<String>>> = Arc::default();
         let noted = users.clone();

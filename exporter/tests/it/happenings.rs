@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::fleet::fleet;
+use crate::fleet::FleetEstate;
 use crate::front::{Front, Reaction};
 use crate::support::{Exporter, LIMIT, PASSWORD, all_succeeded, count, estate, value};
 use crate::vcsim::pyvmomi;
@@ -165,11 +165,11 @@ async fn events_that_cannot_be_read_leave_the_page_and_come_back_where_they_were
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fleet_says_who_was_switched_off() {
-    let estate = fleet(40).await;
+    let estate = FleetEstate::start(40, 1.0).await;
     let config = estate.front.config("", "ownership: [{ team: \"${t}\", tags: { team: \"(?<t>.+)\" } }]\n");
     let exporter = Exporter::start(estate.dir.path(), &config).await;
     exporter.page_where("shown VMs", |page| page.contains("\nvsphere_vcenter_undecided_vms 0\n")).await;
-    estate.happen("{ at: 0s, kind: vm_power, target: team blue, state: \"off\" }").await;
+    estate.happen("- { at: 0s, kind: vm_power, target: team blue, state: \"off\" }");
     exporter.page_where("VMs that went off", |page| value(page, OFF) > Some(0.0)).await;
     let off = events(&exporter, "?event=VmPoweredOffEvent").await;
     let page = exporter.page().await.unwrap();
@@ -186,7 +186,7 @@ async fn the_fleet_says_who_was_switched_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn licences_are_shown_without_their_keys() {
-    let estate = fleet(10).await;
+    let estate = FleetEstate::start(10, 1.0).await;
     let exporter = Exporter::start(estate.dir.path(), &estate.front.config("", "")).await;
     let page = exporter.page_where("licences", |page| page.contains("\nvsphere_licence_capacity{")).await;
     let moment = estate.fleet.lab.moment();
@@ -210,7 +210,7 @@ async fn licences_are_shown_without_their_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_changes_is_seen_though_connections_stay() {
-    let estate = fleet(10).await;
+    let estate = FleetEstate::start(10, 1.0).await;
     let url = &estate.fleet.addresses.vcenter.url;
     let config = format!(
         "vcenters: [{{ name: vc01, url: '{url}', username: lynceus, password_file: password, tls: {{ ca_file: ca.pem }} }}]\n\
@@ -223,7 +223,7 @@ async fn a_certificate_that_changes_is_seen_though_connections_stay() {
     let now = jiff::Timestamp::now().as_second() as f64;
     let left = (value(&page, metric).unwrap() - now) / day;
     assert!((728.0..731.0).contains(&left), "{left} days");
-    estate.happen("{ at: 0s, kind: certificate_expiring, left: 5d }").await;
+    estate.happen("- { at: 0s, kind: certificate_expiring, left: 5d }");
     let soon = |page: &str| value(page, metric).is_some_and(|end| (3.9..5.1).contains(&((end - now) / day)));
     let page = exporter.page_where("the new certificate", soon).await;
     assert_eq!(value(&page, "vsphere_collector_success{collector=\"details\"}"), Some(1.0));

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use lynceus_demo::eventually;
 use tokio::time::sleep;
 
-use crate::estate::{Books, FleetEstate, exact_page, vm_ids};
+use crate::books::{Books, exact_page, vm_ids};
 use crate::faults::fault;
+use crate::fleet::FleetEstate;
 use crate::front::Reaction;
 use crate::support::{Exporter, LIMIT, all_succeeded, count, estate, start_vcsim};
 
@@ -28,7 +29,7 @@ async fn new_vms_appear_and_deleted_ones_leave_within_seconds() {
     let all = estate.vms_at(estate.fleet.lab.now());
     assert!(all.len() > 500);
     exporter.page_where("all VMs", |page| vm_ids(page) == all).await;
-    estate.scenario("- { at: 0s, kind: vm_churn, target: all, rate: 50%/m, for: 30s }");
+    estate.happen("- { at: 0s, kind: vm_churn, target: all, rate: 50%/m, for: 30s }");
     let start = Instant::now();
     exporter.page_where("others", |page| vm_ids(page) != all).await;
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
@@ -47,7 +48,7 @@ async fn power_changes_are_seen_within_seconds() {
     let on = |page: &str| count(page, "vsphere_vm_power_state{", "state=\"on\"");
     let page = exporter.page_where("samples", |page| page.contains("\nvsphere_vm_cpu_usage_ratio{")).await;
     assert!(on(&page) > 40);
-    estate.scenario("- { at: 0s, kind: vm_power, target: all, state: suspended }");
+    estate.happen("- { at: 0s, kind: vm_power, target: all, state: suspended }");
     let start = Instant::now();
     let page = exporter.page_where("all are suspended", |page| on(page) == 0).await;
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
@@ -89,7 +90,7 @@ async fn check_wait(kind: &'static str, detail: &'static str) {
             Reaction::Forward
         });
         // The wait that is open now is forwarded already: it has to end first, and so has each after it.
-        estate.scenario("- { at: 0s, kind: vmotion_storm, target: all, every: 20s, for: 1m }");
+        estate.happen("- { at: 0s, kind: vmotion_storm, target: all, every: 20s, for: 1m }");
         eventually(LIMIT, "two faults", || async {
             anyhow::ensure!(failed.load(Ordering::Relaxed) >= 2, "{failed:?}");
             Ok(())
@@ -150,7 +151,7 @@ async fn a_vcenter_that_restarts_in_mid_cycle_costs_nothing() {
         })
         .await
         .unwrap();
-        estate.scenario("- { at: 0s, kind: vcenter_restarted, for: 1m }");
+        estate.happen("- { at: 0s, kind: vcenter_restarted, for: 1m }");
         sleep(Duration::from_secs(3)).await;
     })
     .await;

@@ -4,10 +4,10 @@
 
 mod asking;
 mod bad_input;
+mod books;
 mod cli;
 mod config;
 mod decoder;
-mod estate;
 mod exact;
 mod faults;
 mod fleet;

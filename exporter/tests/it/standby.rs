@@ -4,22 +4,19 @@
 //! is asked of the model.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lynceus_demo::eventually;
-use lynceus_fleet::cost::Cost;
 use lynceus_fleet::lab::Plan;
 use lynceus_fleet::model::{Counter, Entity, Power, Size, Tick, Time, VmId};
-use lynceus_fleet::scenario::Scenario;
 use lynceus_fleet::{Fleet, Options};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::{Exporter, LIMIT, PASSWORD, count, value};
+use crate::fleet::{happen, options};
+use crate::support::{Exporter, LIMIT, count, value};
 
 const VCENTER: &str = "vsphere_source{source=\"vcenter\"} 1";
 const ESXI: &str = "vsphere_source{source=\"esxi\"} 1";
@@ -35,29 +32,12 @@ struct Bench {
 impl Bench {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("password"), PASSWORD).unwrap();
         // The last noon: at night backups take snapshots, which are series.
         const DAY: i64 = 86_400_000;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let now = i64::try_from(now.as_millis()).unwrap();
-        let noon = (now - DAY / 2).div_euclid(DAY) * DAY + DAY / 2;
-        let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let options = Options {
-            plan: Plan {
-                seed: 1,
-                size: Size::of(90),
-                origin: Time(noon),
-                factor: 10.0,
-                account: Some(("lynceus".to_owned(), PASSWORD.to_owned())),
-                cost: Cost::off(),
-            },
-            listen: loopback,
-            control: loopback,
-            hosts: true,
-            tls_dir: Some(dir.path().to_owned()),
-            scenarios: Vec::new(),
-        };
-        let fleet = Fleet::start(options).await.unwrap();
+        let plan = Plan::starting_now(Size::of(90), 10.0);
+        let noon = (plan.origin.0 - DAY / 2).div_euclid(DAY) * DAY + DAY / 2;
+        let options = options(dir.path(), Plan { origin: Time(noon), ..plan });
+        let fleet = Fleet::start(Options { hosts: true, ..options }).await.unwrap();
         let inventory = fleet.lab.moment().inventory.clone();
         let host = |host: &lynceus_fleet::model::Host| {
             format!("        {}: {}\n", host.config.name, fleet.addresses.hosts[&host.id].url)
@@ -91,11 +71,6 @@ impl Bench {
                     > 30_000.0
         };
         exporter.page_where("a page with everything on it", whole).await
-    }
-
-    fn happens(&self, events: &str) {
-        let scenario = Scenario::parse(&format!("name: test\nevents:\n{events}"), Path::new("test.yml")).unwrap();
-        self.fleet.lab.start(scenario).unwrap();
     }
 
     /// Returns once the vCenter takes no connections: an exporter that starts earlier could still read all of it.
@@ -198,7 +173,7 @@ async fn a_vcenter_that_is_down_and_comes_back_leaves_no_trace_in_the_series() {
     let before = (bench.whole_page(&exporter).await, bench.tick());
     assert!(before.0.contains("vsphere_source{source=\"esxi\"} 0"));
 
-    bench.happens("  - { at: 0s, for: 400s, kind: vcenter_down }\n");
+    happen(&bench.fleet, "  - { at: 0s, for: 400s, kind: vcenter_down }\n");
     let expected = of_vms(&before.0);
     let answer = |page: &str| {
         page.contains(ESXI)
@@ -259,9 +234,9 @@ async fn a_host_that_fails_meanwhile_loses_its_vms_until_they_run_elsewhere() {
     let on_it = format!("host=\"{failing}\"");
     assert!(count(&before.0, "vsphere_vm_info{", &on_it) > 0);
 
-    bench.happens("  - { at: 0s, for: 30m, kind: vcenter_down }\n");
+    happen(&bench.fleet, "  - { at: 0s, for: 30m, kind: vcenter_down }\n");
     exporter.page_where("the hosts' page", |page| page.contains(ESXI) && series(page, RUN) > 0).await;
-    bench.happens(&format!("  - {{ at: 0s, for: 30m, kind: host_fails, target: '{failing}' }}\n"));
+    happen(&bench.fleet, &format!("  - {{ at: 0s, for: 30m, kind: host_fails, target: '{failing}' }}\n"));
     let gone = |page: &str| {
         count(page, "vsphere_vm_power_state{", "state=\"on\"") < bench.running().len()
             && count(page, "vsphere_host_connection_state{", &format!("{on_it},state=\"not_responding\"")) == 1
@@ -289,7 +264,7 @@ async fn an_exporter_that_is_started_while_the_vcenter_is_down_goes_on_with_what
     assert!(exporter.process.terminate(LIMIT).await.unwrap().success());
     assert_eq!(bench.fleet.sessions(), 0);
 
-    bench.happens("  - { at: 0s, for: 60m, kind: vcenter_down }\n");
+    happen(&bench.fleet, "  - { at: 0s, for: 60m, kind: vcenter_down }\n");
     bench.until_closed().await;
     let mut exporter = bench.exporter().await;
     let expected = of_vms(&before.0);

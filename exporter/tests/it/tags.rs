@@ -12,7 +12,7 @@ use lynceus_exporter::vsphere::{BackOff, Client, TagService, Transport};
 use lynceus_service::SecretSource;
 use lynceus_service::tls::ClientTls;
 
-use crate::fleet::{FleetEstate, fleet};
+use crate::fleet::FleetEstate;
 use crate::front::Reaction;
 use crate::support::{Exporter, LIMIT, count, value};
 
@@ -82,7 +82,7 @@ fn found(page: &str) -> BTreeMap<String, BTreeMap<String, String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vm_is_hidden_until_its_tags_say_whose_it_is() {
-    let estate = fleet(60).await;
+    let estate = FleetEstate::start(60, 1.0).await;
     estate.front.react(|method, _| match method.contains(" /api/cis/tagging") {
         true => Reaction::Answer(503, "busy".to_owned()),
         false => Reaction::Forward,
@@ -104,7 +104,7 @@ async fn a_vm_is_hidden_until_its_tags_say_whose_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_vcenter_is_asked_in_its_own_dialect() {
-    let estate = fleet(30).await;
+    let estate = FleetEstate::start(30, 1.0).await;
     estate.front.react(|method, _| match method.contains(" /api/") {
         true => Reaction::Answer(404, String::new()),
         false => Reaction::Forward,
@@ -116,14 +116,14 @@ async fn an_older_vcenter_is_asked_in_its_own_dialect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_vm_is_shown_before_the_next_reading_of_all_tags() {
-    let estate = fleet(30).await;
+    let estate = FleetEstate::start(30, 1.0).await;
     let exporter = Exporter::start(estate.dir.path(), &config(&estate)).await;
     let page = exporter.page_where("shown VMs", |page| page.contains("\nvsphere_vcenter_undecided_vms 0\n")).await;
     let ids = |page: &str| -> Vec<_> {
         series(page, "vsphere_vm_info").into_iter().map(|labels| labels["vm_id"].clone()).collect()
     };
     let before = ids(&page);
-    estate.happen("{ at: 0s, kind: vm_churn, target: all, rate: 50%/m }").await;
+    estate.happen("- { at: 0s, kind: vm_churn, target: all, rate: 50%/m }");
     let new = |page: &str| ids(page).iter().any(|id| !before.contains(id));
     let page =
         exporter.page_where("a new VM", |page| new(page) && page.contains("\nvsphere_vcenter_undecided_vms 0\n")).await;
@@ -135,7 +135,7 @@ async fn a_new_vm_is_shown_before_the_next_reading_of_all_tags() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ends_is_made_again_and_none_is_left() {
-    let estate = fleet(10).await;
+    let estate = FleetEstate::start(10, 1.0).await;
     let (seen, calls) = (Arc::new(Mutex::new(Vec::new())), AtomicUsize::new(0));
     let noted = seen.clone();
     estate.front.react(move |method, _| {
@@ -157,7 +157,7 @@ async fn a_session_that_ends_is_made_again_and_none_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_stay_as_they_were_while_they_cannot_be_read() {
-    let estate = fleet(20).await;
+    let estate = FleetEstate::start(20, 1.0).await;
     let config = config(&estate).replace("tags_interval: 1h", "tags_interval: 1s");
     let exporter = Exporter::start(estate.dir.path(), &config).await;
     exporter.page_where("shown VMs", |page| page.contains("\nvsphere_vcenter_undecided_vms 0\n")).await;
@@ -179,7 +179,7 @@ async fn tags_stay_as_they_were_while_they_cannot_be_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_asks_for_tags_that_nobody_wants() {
-    let estate = fleet(10).await;
+    let estate = FleetEstate::start(10, 1.0).await;
     let config = estate.front.config("", "info_labels: { attributes: [owner] }\n");
     let exporter = Exporter::start(estate.dir.path(), &config).await;
     let page = exporter.page_where("a whole collection", crate::support::all_succeeded).await;
@@ -211,19 +211,25 @@ fn transport(estate: &FleetEstate) -> Arc<Transport> {
     Arc::new(Transport::new(config, BackOff { first: hour, most: hour }, Metrics::default()).unwrap())
 }
 
+/// How often somebody tries to sign in, for SOAP or for tags.
+fn counted_sign_ins(estate: &FleetEstate) -> Arc<AtomicUsize> {
+    let sign_ins = Arc::new(AtomicUsize::new(0));
+    let counted = sign_ins.clone();
+    estate.front.react(move |method, _| {
+        if method == "Login" || method == "POST /api/session" {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+        Reaction::Forward
+    });
+    sign_ins
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_sign_in_for_tags_bars_all_others_and_the_other_way_round() {
     for soap_first in [true, false] {
-        let estate = fleet(4).await;
+        let estate = FleetEstate::start(4, 1.0).await;
         std::fs::write(estate.dir.path().join("password"), "wrong").unwrap();
-        let sign_ins = Arc::new(AtomicUsize::new(0));
-        let counted = sign_ins.clone();
-        estate.front.react(move |method, _| {
-            if method == "Login" || method == "POST /api/session" {
-                counted.fetch_add(1, Ordering::Relaxed);
-            }
-            Reaction::Forward
-        });
+        let sign_ins = counted_sign_ins(&estate);
         let transport = transport(&estate);
         let (client, tags) = (Client::new(transport.clone()), TagService::new(transport));
         let vms = ["vm-1".to_owned()];
@@ -241,16 +247,9 @@ async fn a_refused_sign_in_for_tags_bars_all_others_and_the_other_way_round() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_ins_at_the_same_time_are_refused_once() {
-    let estate = fleet(4).await;
+    let estate = FleetEstate::start(4, 1.0).await;
     std::fs::write(estate.dir.path().join("password"), "wrong").unwrap();
-    let sign_ins = Arc::new(AtomicUsize::new(0));
-    let counted = sign_ins.clone();
-    estate.front.react(move |method, _| {
-        if method == "Login" || method == "POST /api/session" {
-            counted.fetch_add(1, Ordering::Relaxed);
-        }
-        Reaction::Forward
-    });
+    let sign_ins = counted_sign_ins(&estate);
     let transport = transport(&estate);
     let (one, other) = (Client::new(transport.clone()), Client::new(transport.clone()));
     let (tags, vms) = (TagService::new(transport), ["vm-1".to_owned()]);

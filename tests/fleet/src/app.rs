@@ -45,6 +45,14 @@ pub struct Options {
     pub scenarios: Vec<Scenario>,
 }
 
+impl Options {
+    /// On free ports of loopback, without hosts. Nothing is written, and nothing happens by itself.
+    pub fn on_free_ports(plan: Plan) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { plan, listen: any, control: any, hosts: false, tls_dir: None, scenarios: Vec::new() }
+    }
+}
+
 /// A running fleet. Dropped, it stops at once.
 pub struct Fleet {
     /// Where everything is.

@@ -4,7 +4,7 @@
 //! time line, and where the newest inventory is kept as long as nothing changes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::Semaphore;
 
@@ -34,6 +34,15 @@ pub struct Plan {
     pub account: Option<(String, String)>,
     /// Costs and limits.
     pub cost: Cost,
+}
+
+impl Plan {
+    /// An estate whose time starts now and passes `factor` times as fast. Anyone may sign in, and nothing costs anything.
+    pub fn starting_now(size: Size, factor: f64) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let origin = Time(i64::try_from(now.as_millis()).unwrap_or_default());
+        Self { seed: 1, size, origin, factor, account: None, cost: Cost::off() }
+    }
 }
 
 /// The running estate.

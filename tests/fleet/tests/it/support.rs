@@ -1,11 +1,7 @@
 //! A fleet in this process, and a client that speaks SOAP by hand.
 
-use std::net::SocketAddr;
-use std::time::SystemTime;
-
-use lynceus_fleet::cost::Cost;
 use lynceus_fleet::lab::Plan;
-use lynceus_fleet::model::{Size, Time};
+use lynceus_fleet::model::Size;
 use lynceus_fleet::{Fleet, Options};
 use lynceus_service::tls::ClientTls;
 
@@ -13,23 +9,8 @@ pub(crate) const USER: &str = "lynceus";
 pub(crate) const PASSWORD: &str = "fleet-password";
 
 pub(crate) fn options(vms: u32) -> Options {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
-    Options {
-        plan: Plan {
-            seed: 1,
-            size: Size::of(vms),
-            origin: Time(i64::try_from(now.as_millis()).unwrap()),
-            factor: 1.0,
-            account: Some((USER.to_owned(), PASSWORD.to_owned())),
-            cost: Cost::off(),
-        },
-        listen: loopback,
-        control: loopback,
-        hosts: false,
-        tls_dir: None,
-        scenarios: Vec::new(),
-    }
+    let account = Some((USER.to_owned(), PASSWORD.to_owned()));
+    Options::on_free_ports(Plan { account, ..Plan::starting_now(Size::of(vms), 1.0) })
 }
 
 pub(crate) async fn fleet(vms: u32) -> Fleet {

@@ -1,111 +1,58 @@
-//! The fleet simulator in this process, a front and the exporter before it; what the fleet's model says is the truth.
+//! Counters on a page against the fleet's model, which is the truth.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use lynceus_demo::eventually;
 use lynceus_exporter::catalogue::{Class, Shown, Source, metrics};
-use lynceus_fleet::cost::Cost;
-use lynceus_fleet::lab::Plan;
-use lynceus_fleet::model::{COUNTERS, Counter, Entity, Inventory, Model, Size, Stats, Tick, Time};
-use lynceus_fleet::scenario::Scenario;
-use lynceus_fleet::{Fleet, Options};
-use tempfile::TempDir;
+use lynceus_fleet::model::{COUNTERS, Counter, Entity, Inventory, Model, Stats, Tick};
 
-use crate::front::Front;
-use crate::support::{Exporter, LIMIT, PASSWORD};
+use crate::fleet::FleetEstate;
+use crate::support::{Exporter, LIMIT};
 
 /// How much more than the true sum a counter may be, or less.
 const EXACT: f64 = 1e-9;
 
-pub(crate) struct FleetEstate {
-    pub(crate) dir: TempDir,
-    pub(crate) fleet: Fleet,
-    pub(crate) front: Front,
-}
-
-impl FleetEstate {
-    /// `factor` seconds pass in one.
-    pub(crate) async fn start(vms: u32, factor: f64) -> Self {
-        Self::of_size(Size::of(vms), factor).await
-    }
-
-    pub(crate) async fn of_size(size: Size, factor: f64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("password"), PASSWORD).unwrap();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        let options = Options {
-            plan: Plan {
-                seed: 7,
-                size,
-                origin: Time(i64::try_from(now.as_millis()).unwrap()),
-                factor,
-                account: Some(("lynceus".to_owned(), PASSWORD.to_owned())),
-                cost: Cost::off(),
-            },
-            listen: ([127, 0, 0, 1], 0).into(),
-            control: ([127, 0, 0, 1], 0).into(),
-            hosts: false,
-            tls_dir: Some(dir.path().to_owned()),
-            scenarios: Vec::new(),
-        };
-        let fleet = Fleet::start(options).await.unwrap();
-        let front = Front::start(&fleet.addresses.vcenter.url).await;
-        Self { dir, fleet, front }
-    }
-
-    /// With this `collection`, and more lines for the vCenter.
-    pub(crate) async fn exporter(&self, collection: &str, vcenter: &str) -> Exporter {
-        let config = self.front.config(vcenter, "").replace("{ interval: 1s, max_back_off: 1s }", collection);
-        let storage = format!("--storage.path={}", self.dir.path().join("data").display());
-        Exporter::start_with(self.dir.path(), &config, &[&storage]).await
-    }
-
-    /// Starts a scenario: its events, as YAML.
-    pub(crate) fn scenario(&self, events: &str) {
-        let yaml = format!("name: test\nevents:\n{events}\n");
-        self.fleet.lab.start(Scenario::parse(&yaml, "test.yml".as_ref()).unwrap()).unwrap();
-    }
-
-    /// The newest sample that there is.
-    pub(crate) fn tick(&self) -> Tick {
-        self.fleet.lab.now().tick()
-    }
-
-    /// Identities of VMs, without templates, at a moment.
-    pub(crate) fn vms_at(&self, at: Time) -> BTreeSet<String> {
-        let inventory = self.fleet.lab.moment().model.inventory(at);
-        inventory
-            .vms
-            .iter()
-            .filter(|vm| !vm.config.template)
-            .map(|vm| vm.config.instance_uuid.to_ascii_lowercase())
-            .collect()
-    }
-}
-
 /// A line of a page: labels and value.
 pub(crate) struct Line<'a> {
     pub(crate) name: &'a str,
-    pub(crate) labels: Vec<(&'a str, &'a str)>,
+    pub(crate) labels: Vec<(&'a str, String)>,
     pub(crate) value: f64,
 }
 
 impl Line<'_> {
     pub(crate) fn label(&self, name: &str) -> Option<&str> {
-        self.labels.iter().find(|(label, _)| *label == name).map(|(_, value)| *value)
+        self.labels.iter().find(|(label, _)| *label == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// All lines of a page on which no label needs an escape.
+/// A label's value up to its closing quote, and what follows it.
+fn unescape(text: &str) -> (String, &str) {
+    let (mut value, mut chars) = (String::new(), text.chars());
+    loop {
+        match chars.next().unwrap() {
+            '"' => return (value, chars.as_str()),
+            '\\' => value.push(match chars.next().unwrap() {
+                'n' => '\n',
+                other => other,
+            }),
+            other => value.push(other),
+        }
+    }
+}
+
+/// All lines of a page.
 pub(crate) fn lines(page: &str) -> impl Iterator<Item = Line<'_>> {
     page.lines().filter(|line| !line.starts_with('#')).map(|line| {
         let (series, value) = line.rsplit_once(' ').unwrap();
-        let (name, rest) = series.split_once('{').unwrap_or((series, "}"));
-        let labels = rest.trim_end_matches('}').split_terminator("\",").flat_map(|label| label.split_once("=\""));
-        let labels = labels.map(|(name, value)| (name, value.trim_end_matches('"'))).collect();
+        let (name, mut rest) = series.split_once('{').unwrap_or((series, ""));
+        let mut labels = Vec::new();
+        while let Some((label, quoted)) = rest.split_once("=\"") {
+            let (value, after) = unescape(quoted);
+            labels.push((label, value));
+            rest = after.trim_start_matches(',');
+        }
         Line { name, labels, value: value.parse().unwrap() }
     })
 }
