@@ -169,8 +169,7 @@ impl App {
         let mut prepared = Vec::new();
         for settings in Settings::all(config) {
             let name = settings.vcenter.name.clone();
-            let collection = &settings.rest.collection;
-            let back_off = BackOff { first: collection.interval, most: collection.max_back_off };
+            let back_off = BackOff::of(&settings.rest.collection);
             let transport = Transport::new(settings.vcenter.clone(), back_off, self.metrics.clone())
                 .map_err(|error| anyhow::anyhow!(error.chain()))
                 .with_context(|| format!("failed to set up the vCenter `{name}`"))?;
@@ -214,11 +213,7 @@ impl App {
         if !known {
             bail!("expected a vCenter of the config, which has to be the same on both exporters, found `{vcenter}`");
         }
-        let estate = {
-            let targets = self.targets.0.read().unwrap_or_else(PoisonError::into_inner);
-            targets.get(vcenter).map(|target| target.estate.clone())
-        };
-        let store = self.store(vcenter)?;
+        let (estate, store) = (self.targets.estate(vcenter), self.store(vcenter)?);
         tokio::task::spawn_blocking(move || match estate {
             Some(estate) => Store::join_live(&estate, &state),
             None => store.join(&state),

@@ -240,6 +240,21 @@ impl Class {
         }
     }
 
+    /// The value of the label `object`, and of the field of that name.
+    pub const fn object(self) -> &'static str {
+        match self {
+            Self::Vm => "vm",
+            Self::Host => "host",
+            Self::Datastore => "datastore",
+            Self::Cluster => "cluster",
+        }
+    }
+
+    /// Whether its samples are made by vCenter from those of hosts, and kept in its database.
+    pub const fn is_rolled_up(self) -> bool {
+        matches!(self, Self::Datastore | Self::Cluster)
+    }
+
     /// The length of its samples, in seconds.
     pub fn sample_interval(self) -> u32 {
         match self {

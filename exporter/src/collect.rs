@@ -1,7 +1,8 @@
 //! The collection of one vCenter: loops that each keep one part of what is known true.
 //!
 //! [`follow`] keeps the mirror of the inventory, [`details`] and [`tags`] add what is read now and then, [`performance`]
-//! keeps the books of samples and [`events`] that of events, and [`publish`](crate::publish) makes pages of it. They meet in an [`Estate`] and nowhere else.
+//! keeps the books of samples and [`events`] that of events, and [`publish`](crate::publish) makes pages of it. They meet in
+//! an [`Estate`] and nowhere else.
 
 pub mod details;
 pub mod events;
@@ -10,6 +11,7 @@ mod licences;
 pub mod performance;
 pub mod plan;
 pub mod pressure;
+mod query;
 pub mod tags;
 pub mod tolerant;
 

@@ -134,7 +134,7 @@ fn complain(text: &str) {
 
 async fn read(vcenter: &VcenterConfig, config: &Config, line: &ProgressBar) -> Result<Census, String> {
     let collection = config.collection.clone();
-    let back_off = BackOff { first: collection.interval, most: collection.max_back_off };
+    let back_off = BackOff::of(&collection);
     let metrics = Metrics::default();
     let transport = Transport::new(vcenter.clone(), back_off, metrics.clone()).map_err(|error| error.chain())?;
     let estate = Estate::new(vcenter.name.clone(), Arc::new(transport), collection, config.terms.clone(), metrics);

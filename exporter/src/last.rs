@@ -181,88 +181,36 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&self, found: &Found<'_>) -> Object {
-        let object = |object, id: &str, name: &str, values| Object {
-            object,
-            id: id.to_owned(),
-            name: Some(name.to_owned()),
-            team: None,
-            present: true,
-            values,
+        let (object, id, name) = match found {
+            Found::Vm(vm) => ("vm", &vm.id, Some(&vm.name)),
+            Found::Host(host) => ("host", &host.id, Some(&host.place.host)),
+            Found::Datastore(datastore) => ("datastore", &datastore.id, Some(&datastore.name)),
+            Found::Network(network) => ("network", &network.id, Some(&network.name)),
+            Found::Cluster(cluster) => ("cluster", &cluster.id, Some(&cluster.name)),
+            Found::Pool(pool) => ("resource_pool", &pool.id, Some(&pool.path)),
+            Found::Books(class, id) => (class.object(), id, None),
         };
-        match found {
-            Found::Vm(vm) => {
-                let mut values = self.properties(|source, out| {
-                    if let Source::Vm(_, read) = source {
-                        read(vm, out);
-                    }
-                });
-                values.extend(self.books(Class::Vm, &vm.id, vm.cpus));
-                Object { team: Some(vm.team.clone()), ..object("vm", &vm.id, &vm.name, values) }
-            }
-            Found::Host(host) => {
-                let mut values = self.properties(|source, out| {
-                    if let Source::Host(_, read) = source {
-                        read(host, out);
-                    }
-                });
-                values.extend(self.books(Class::Host, &host.id, None));
-                object("host", &host.id, &host.place.host, values)
-            }
-            Found::Datastore(datastore) => {
-                let mut values = self.properties(|source, out| {
-                    if let Source::Datastore(_, read) = source {
-                        read(datastore, out);
-                    }
-                });
-                values.extend(self.books(Class::Datastore, &datastore.id, None));
-                object("datastore", &datastore.id, &datastore.name, values)
-            }
-            Found::Network(network) => {
-                let values = self.properties(|source, out| {
-                    if let Source::Network(_, read) = source {
-                        read(network, out);
-                    }
-                });
-                object("network", &network.id, &network.name, values)
-            }
-            Found::Cluster(cluster) => {
-                let mut values = self.properties(|source, out| {
-                    if let Source::Cluster(_, read) = source {
-                        read(cluster, out);
-                    }
-                });
-                values.extend(self.books(Class::Cluster, &cluster.id, None));
-                object("cluster", &cluster.id, &cluster.name, values)
-            }
-            Found::Pool(pool) => {
-                let values = self.properties(|source, out| {
-                    if let Source::Pool(_, read) = source {
-                        read(pool, out);
-                    }
-                });
-                object("resource_pool", &pool.id, &pool.path, values)
-            }
-            Found::Books(class, id) => {
-                let kind = match class {
-                    Class::Vm => "vm",
-                    Class::Host => "host",
-                    Class::Datastore => "datastore",
-                    Class::Cluster => "cluster",
-                };
-                let values = self.books(*class, id, None);
-                Object { object: kind, id: id.clone(), name: None, team: None, present: false, values }
-            }
+        let (team, vcpus) = if let Found::Vm(vm) = found { (Some(vm.team.clone()), vm.cpus) } else { (None, None) };
+        let mut values = self.properties(found);
+        if let Some(class) = Class::ALL.into_iter().find(|class| class.object() == object) {
+            values.extend(self.books(class, id, vcpus));
         }
+        Object { object, id: id.clone(), name: name.cloned(), team, present: name.is_some(), values }
     }
 
     /// What is read from the inventory.
-    fn properties(&self, read: impl Fn(&Source, &mut exposition::Series<'_>)) -> Vec<Value> {
+    fn properties(&self, found: &Found<'_>) -> Vec<Value> {
         let mut values = Vec::new();
         for metric in metrics() {
-            let samples = exposition::Page::samples(|out| read(&metric.source, out));
-            if samples.is_empty() {
-                continue;
-            }
+            let samples = exposition::Page::samples(|out| match (&metric.source, found) {
+                (Source::Vm(_, read), Found::Vm(vm)) => read(vm, out),
+                (Source::Host(_, read), Found::Host(host)) => read(host, out),
+                (Source::Datastore(_, read), Found::Datastore(datastore)) => read(datastore, out),
+                (Source::Network(_, read), Found::Network(network)) => read(network, out),
+                (Source::Cluster(_, read), Found::Cluster(cluster)) => read(cluster, out),
+                (Source::Pool(_, read), Found::Pool(pool)) => read(pool, out),
+                _ => {}
+            });
             let age_seconds = if self.slow.contains(metric.name) { self.details_age } else { self.inventory_age };
             values.extend(samples.into_iter().map(|sample| Value {
                 metric: metric.name,

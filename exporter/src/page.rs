@@ -1,9 +1,8 @@
 //! The pages of one vCenter: what is known of it, in the order of the catalogue, cut into shards.
 
-use std::hash::Hasher;
 use std::time::Instant;
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalogue::{Class, CounterUnit, METRICS, Metric, Shown, Source};
 use crate::exposition::{Page, Samples, Series, labels};
@@ -56,10 +55,8 @@ pub fn render(state: &State, now: Instant, shard: usize, shards: usize) -> (Stri
 
 /// The shard of a VM. It depends on the VM alone, so that it stays where it is when others come and go.
 fn shard_of(vm_id: &str, shards: usize) -> usize {
-    let mut hasher = Xxh3Default::new();
-    hasher.write(vm_id.as_bytes());
     // Less than `shards`, which is a usize.
-    usize::try_from(hasher.finish() % (shards.max(1) as u64)).unwrap_or_default()
+    usize::try_from(xxh3_64(vm_id.as_bytes()) % (shards.max(1) as u64)).unwrap_or_default()
 }
 
 /// An object with its labels, which are the same on all its series, and its books.

@@ -16,14 +16,12 @@ use tracing::debug;
 use super::Estate;
 use super::plan::{Batch, batches, targets};
 use super::pressure::Pressure;
+use super::query::{Answer, query};
 use super::{follow, unix_millis, unix_time};
 use crate::catalogue::Class;
 use crate::state::{Health, Performance};
 use crate::vsphere::session::DEFAULT_QUERY_METRICS;
-use crate::vsphere::{Client, EntityPerformance, Error, Format, PerfQuery, PerfRequest, Session, methods};
-
-/// How many objects that vanish between inventory and query are taken out of one batch before it is given up.
-const MAX_VANISHED: usize = 20;
+use crate::vsphere::{Client, Error, methods};
 
 /// Queries of sick hosts at the same time: they may keep their connections for as long as a request may take.
 const MAX_LATE: usize = 10;
@@ -33,12 +31,6 @@ const MAX_SAMPLES: usize = 10_000;
 
 /// Queries in one cycle that are asked again in halves. The next cycle begins with smaller ones anyway.
 const MAX_HALVED: usize = 8;
-
-/// From so many samples on, the format that writes them in one text is shorter.
-const MANY_SAMPLES: i64 = 3;
-
-/// What roll-ups can be asked for without vCenter's database.
-const HISTORY_MILLIS: i64 = 30 * 60_000;
 
 /// Collects one class for as long as it is polled.
 pub async fn run(estate: &Arc<Estate>, client: &Arc<Client>, class: Class) {
@@ -64,7 +56,7 @@ pub async fn run(estate: &Arc<Estate>, client: &Arc<Client>, class: Class) {
     loop {
         estate.until_followed().await;
         let start = Instant::now();
-        if class.sample_interval() != 20 {
+        if class.is_rolled_up() {
             collector.limit_history().await;
         }
         let between = last_start.map(|last| start - last);
@@ -98,13 +90,6 @@ struct Open {
 }
 
 type Outcome = (Result<Vec<Answer>, Error>, Duration);
-
-/// What a query brought of one object: its identity, the answer, and the counters that were asked for.
-struct Answer {
-    id: String,
-    found: EntityPerformance,
-    request: Arc<PerfRequest>,
-}
 
 /// What happened in one cycle.
 #[derive(Default)]
@@ -390,89 +375,4 @@ fn outcome(done: Result<(Id, Outcome), JoinError>) -> Option<(Id, Outcome)> {
         Err(stopped) if stopped.is_cancelled() => None,
         Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
     }
-}
-
-/// One query. An object that has vanished since the inventory would fail all the others of its batch.
-async fn query(
-    estate: &Estate,
-    client: &Arc<Client>,
-    class: Class,
-    mut batch: Batch,
-    server_now: i64,
-) -> Result<Vec<Answer>, Error> {
-    for _ in 0..MAX_VANISHED {
-        let error = match ask(estate, client, class, &batch, server_now).await {
-            Ok(answers) => return Ok(answers),
-            Err(error) => error,
-        };
-        let gone = error.gone();
-        let Some(place) = gone.and_then(|gone| batch.targets.iter().position(|target| target.moref == gone.id)) else {
-            return Err(error);
-        };
-        debug!(vcenter = estate.name, object = batch.targets[place].moref, "vanished since the inventory");
-        batch.targets.swap_remove(place);
-    }
-    ask(estate, client, class, &batch, server_now).await
-}
-
-async fn ask(
-    estate: &Estate,
-    client: &Arc<Client>,
-    class: Class,
-    batch: &Batch,
-    server_now: i64,
-) -> Result<Vec<Answer>, Error> {
-    if batch.targets.is_empty() {
-        return Ok(Vec::new());
-    }
-    client
-        .within_session(|session| async move {
-            let transport = client.transport();
-            let request = Arc::new(request(class, &session, estate, transport).await?);
-            if request.is_empty() {
-                return Ok(Vec::new());
-            }
-            let body = {
-                let mut books = estate.books();
-                let ledger = books.ledger_mut(class);
-                let queries: Vec<_> = batch
-                    .targets
-                    .iter()
-                    .map(|target| {
-                        let mut after = ledger.after(&target.id, server_now);
-                        if class.sample_interval() != 20 {
-                            // Without a start, roll-ups of a whole day would come.
-                            after = Some(after.unwrap_or(0).max(server_now - HISTORY_MILLIS));
-                        }
-                        let newest = ledger.newest(&target.id, server_now);
-                        let samples = after.map_or(i64::from(newest), |after| (server_now - after) / (20 * 1000));
-                        let many = samples > MANY_SAMPLES || ledger.is_unpaired(&target.id);
-                        let format = if many { Format::Csv } else { Format::Normal };
-                        PerfQuery { id: &target.moref, after, newest, format }
-                    })
-                    .collect();
-                request.body(queries.into_iter())
-            };
-            let found = methods::query_perf(transport, &session, &body).await?;
-            let ids: HashMap<&str, &str> = batch.targets.iter().map(|t| (t.moref.as_str(), t.id.as_str())).collect();
-            let answer = |found: EntityPerformance| {
-                let id = (*ids.get(found.id.as_str())?).to_owned();
-                Some(Answer { id, found, request: request.clone() })
-            };
-            Ok(found.into_iter().filter_map(answer).collect())
-        })
-        .await
-}
-
-async fn request(
-    class: Class,
-    session: &Session,
-    estate: &Estate,
-    transport: &crate::vsphere::Transport,
-) -> Result<PerfRequest, Error> {
-    let (counters, ids) = (class.counters(), session.counters(transport).await?);
-    let request =
-        PerfRequest::new(&session.content.perf_manager, class.kind(), &counters, ids, class.sample_interval());
-    estate.metrics.unavailable_counters(&estate.name, class, counters.len() - request.len());
-    Ok(request)
 }

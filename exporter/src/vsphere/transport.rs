@@ -13,7 +13,7 @@ use super::certificate;
 use super::envelope::{self, Answer};
 use super::error::{self, Error, Fault, FaultKind, Problem};
 use super::xml::{Xml, XmlError};
-use crate::config::VcenterConfig;
+use crate::config::{Collection, VcenterConfig};
 use crate::metrics::Metrics;
 
 /// The longest wait between two attempts.
@@ -69,6 +69,13 @@ pub struct BackOff {
     pub first: Duration,
     /// The longest.
     pub most: Duration,
+}
+
+impl BackOff {
+    /// As configured.
+    pub fn of(collection: &Collection) -> Self {
+        Self { first: collection.interval, most: collection.max_back_off }
+    }
 }
 
 #[derive(Debug, Default)]
