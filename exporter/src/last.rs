@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
     fn properties(&self, found: &Found<'_>) -> Vec<Value> {
         let mut values = Vec::new();
         for metric in metrics() {
-            let samples = exposition::Page::samples(|out| match (&metric.source, found) {
+            let samples = exposition::Writer::samples(|out| match (&metric.source, found) {
                 (Source::Vm(_, read), Found::Vm(vm)) => read(vm, out),
                 (Source::Host(_, read), Found::Host(host)) => read(host, out),
                 (Source::Datastore(_, read), Found::Datastore(datastore)) => read(datastore, out),

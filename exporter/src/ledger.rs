@@ -218,6 +218,7 @@ impl Ledger {
             book.cells.iter_mut().for_each(|(_, cell)| cell.mark = last - length);
             book.paused = true;
         }
+        let cells = book.cells.len();
         let mut taken = Taken::default();
         for series in &answer.series {
             // A simulator echoes the wildcard in place of devices.
@@ -242,6 +243,10 @@ impl Ledger {
                 taken.newest = taken.newest.max(time);
                 cell.news = Some(now);
             }
+        }
+        if book.cells.len() > cells {
+            // Which series an object has hardly ever changes: room for more of them would stay empty.
+            book.cells.shrink_to_fit();
         }
         book.unpaired = answer.unpaired > 0;
         if taken.samples > 0 {

@@ -1,11 +1,12 @@
 //! The pages of one vCenter: what is known of it, in the order of the catalogue, cut into shards.
 
+use std::ops::Deref;
 use std::time::Instant;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalogue::{Class, CounterUnit, METRICS, Metric, Shown, Source};
-use crate::exposition::{Page, Samples, Series, labels};
+use crate::exposition::{Page, Samples, Series, Writer, labels};
 use crate::inventory::Inventory;
 use crate::ledger::{Book, Cell, Ledger};
 use crate::state::{State, is_measured};
@@ -16,24 +17,25 @@ pub const MAX_SERIES: usize = 50_000;
 /// Shards at most. What does not fit then makes them larger.
 pub const MAX_SHARDS: usize = 100;
 
-/// Writes all pages with their series: in so many shards, or more where one of them is too large.
-pub fn render_all(state: &State, now: Instant, mut shards: usize) -> Vec<(String, usize)> {
+/// Writes all pages: in so many shards, or more where one of them is too large. What is known is held for one page at a
+/// time, so that nobody waits for all of them.
+pub fn render_all<S: Deref<Target = State>>(state: impl Fn() -> S, now: Instant, mut shards: usize) -> Vec<Page> {
     loop {
-        let texts: Vec<_> = (0..shards).map(|shard| render(state, now, shard, shards)).collect();
-        let largest = texts.iter().map(|(_, series)| *series).max().unwrap_or_default();
+        let pages: Vec<_> = (0..shards).map(|shard| render(&state(), now, shard, shards)).collect();
+        let largest = pages.iter().map(|page| page.series).max().unwrap_or_default();
         if largest <= MAX_SERIES || shards >= MAX_SHARDS {
-            return texts;
+            return pages;
         }
         // Room for a few more VMs: each other number of shards moves them between targets.
-        let all: usize = texts.iter().map(|(_, series)| *series).sum();
+        let all: usize = pages.iter().map(|page| page.series).sum();
         shards = (shards + 1).max(all.div_ceil(MAX_SERIES * 4 / 5)).min(MAX_SHARDS);
     }
 }
 
-/// Writes one of `shards` pages as it is right at this moment, and counts its series. A VM is on one of them; all that
-/// is not a VM is on the first.
-pub fn render(state: &State, now: Instant, shard: usize, shards: usize) -> (String, usize) {
-    let mut page = Page::default();
+/// Writes one of `shards` pages as it is right at this moment. A VM is on one of them; all that is not a VM is on the
+/// first.
+pub fn render(state: &State, now: Instant, shard: usize, shards: usize) -> Page {
+    let mut page = Writer::default();
     let known = state.inventory(now).map(|inventory| Known::new(state, inventory, now, shard, shards));
     for metric in METRICS.iter().copied().flatten() {
         match (&metric.source, &known) {

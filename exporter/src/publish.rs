@@ -1,17 +1,14 @@
 //! From what is known to the pages that are served: built in the background, compressed once, swapped as a whole.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tracing::error;
 
 use crate::collect::Estate;
+use crate::exposition::Page;
 use crate::page;
 
 /// News that come together make one page.
@@ -20,9 +17,6 @@ const SETTLE: Duration = Duration::from_millis(250);
 /// Pages take at most this part of the time of one CPU, however fast news come; but for one page in each interval.
 const SHARE: u32 = 20;
 
-/// Fast: the page is read once. A better level takes five times the time for a tenth less.
-const LEVEL: u32 = 1;
-
 /// What is served for a vCenter.
 #[derive(Debug, Clone)]
 pub enum Published {
@@ -30,17 +24,6 @@ pub enum Published {
     Waiting(String),
     /// The pages, one a shard.
     Pages(Arc<Vec<Page>>),
-}
-
-/// A page.
-#[derive(Debug, Clone)]
-pub struct Page {
-    /// As it is.
-    pub text: Bytes,
-    /// Compressed.
-    pub gzip: Bytes,
-    /// How many series are on it.
-    pub series: usize,
 }
 
 /// Publishes for as long as it is polled. Pages that are there already, from before the config was reloaded, stay for as
@@ -67,14 +50,14 @@ pub async fn run(estate: Arc<Estate>, pages: Arc<watch::Sender<Published>>) {
                 if build_inventory {
                     estate.build_inventory();
                 }
-                render(&estate, shards)
+                let begun = estate.state().has_begun();
+                begun.then(|| page::render_all(|| estate.state(), Instant::now(), shards))
             })
         };
         match work.await {
             Ok(Some(rendered)) => {
                 shards = rendered.len();
-                let (bytes, series) =
-                    rendered.iter().fold((0, 0), |(b, s), page| (b + page.text.len(), s + page.series));
+                let (bytes, series) = rendered.iter().fold((0, 0), |(b, s), page| (b + page.length, s + page.series));
                 estate.metrics.page(&estate.name, bytes, series);
                 pages.send_replace(Published::Pages(Arc::new(rendered)));
             }
@@ -96,23 +79,4 @@ fn reason(estate: &Estate) -> String {
     let state = estate.state();
     let error = state.health().iter().find_map(|health| health.error.clone());
     error.unwrap_or_else(|| "the first collection is under way".to_owned())
-}
-
-/// All pages, in at least so many shards. `None` where nothing is known yet.
-fn render(estate: &Estate, shards: usize) -> Option<Vec<Page>> {
-    let texts = {
-        let state = estate.state();
-        state.has_begun().then(|| page::render_all(&state, Instant::now(), shards))?
-    };
-    let page = |(text, series): (String, usize)| Page { gzip: gzip(&text), text: Bytes::from(text), series };
-    Some(texts.into_iter().map(page).collect())
-}
-
-fn gzip(text: &str) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::new(LEVEL));
-    // Writing to memory cannot fail.
-    match encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()) {
-        Ok(bytes) => Bytes::from(bytes),
-        Err(_) => Bytes::new(),
-    }
 }

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::app::Targets;
-use crate::publish::{Page, Published};
+use crate::exposition::Page;
+use crate::publish::Published;
 
 const PAGE_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT_TYPE: &str = "text/plain; charset=utf-8";
@@ -97,7 +98,7 @@ pub fn pages(targets: &Targets) -> Vec<(String, String)> {
     pages
 }
 
-/// A page as it was compressed when it was written: nothing is left to do.
+/// A page as it was compressed when it was written: nothing is left to do, but for who cannot read it so.
 fn serve(page: &Page, headers: &HeaderMap) -> Response {
     let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let mut codings = accepted.flat_map(|value| value.split(',')).map(str::trim);
@@ -110,7 +111,7 @@ fn serve(page: &Page, headers: &HeaderMap) -> Response {
     if gzip {
         return ([(CONTENT_TYPE, PAGE_TYPE), (CONTENT_ENCODING, "gzip"), vary], page.gzip.clone()).into_response();
     }
-    ([(CONTENT_TYPE, PAGE_TYPE), vary], page.text.clone()).into_response()
+    ([(CONTENT_TYPE, PAGE_TYPE), vary], page.text()).into_response()
 }
 
 fn refuse(status: StatusCode, text: String) -> Response {

@@ -89,7 +89,7 @@ async fn ask(
                     .collect();
                 request.body(queries.into_iter())
             };
-            let found = methods::query_perf(transport, &session, &body).await?;
+            let found = methods::query_perf(transport, &session, body).await?;
             let ids: HashMap<&str, &str> = batch.targets.iter().map(|t| (t.moref.as_str(), t.id.as_str())).collect();
             let answer = |found: EntityPerformance| {
                 let id = (*ids.get(found.id.as_str())?).to_owned();

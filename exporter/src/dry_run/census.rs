@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::exposition::{State as _, labels};
+use crate::exposition::{Page, State as _, labels};
 use crate::inventory::{Object, VmPower};
 use crate::page;
 use crate::state::State;
@@ -80,8 +80,9 @@ pub struct LeftOut {
 impl Census {
     /// Of what is known now.
     pub fn of(vcenter: &str, state: &State, now: Instant) -> Self {
-        let pages = page::render_all(state, now, 1);
-        let counts = count(pages.iter().map(|(text, _)| text.as_str()));
+        let pages = page::render_all(|| state, now, 1);
+        let texts: Vec<_> = pages.iter().map(Page::text).collect();
+        let counts = count(texts.iter().map(String::as_str));
         let inventory = state.last_inventory().cloned().unwrap_or_default();
         let row = |vm: &crate::inventory::Vm| Row {
             vm_id: vm.id.clone(),
@@ -103,10 +104,10 @@ impl Census {
             teams: totals(&vms, |vm| &vm.team),
             tiers: totals(&vms, |vm| &vm.tier),
             series: Series {
-                total: pages.iter().map(|(_, series)| series).sum(),
+                total: pages.iter().map(|page| page.series).sum(),
                 of_vms: counts.values().sum(),
                 shards: pages.len(),
-                largest_shard: pages.iter().map(|(_, series)| *series).max().unwrap_or_default(),
+                largest_shard: pages.iter().map(|page| page.series).max().unwrap_or_default(),
                 shard_limit: page::MAX_SERIES,
             },
             left_out: LeftOut {

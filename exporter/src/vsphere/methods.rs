@@ -299,7 +299,11 @@ fn filter_spec(sets: &[PropertySet], objects: &Objects<'_>) -> String {
 }
 
 /// Performance samples; the body comes from a [`super::PerfRequest`].
-pub async fn query_perf(transport: &Transport, session: &Session, body: &str) -> Result<Vec<EntityPerformance>, Error> {
+pub async fn query_perf(
+    transport: &Transport,
+    session: &Session,
+    body: String,
+) -> Result<Vec<EntityPerformance>, Error> {
     Ok(transport.call(Method::QueryPerf, body, Some(&session.cookie), decode_performance).await?.value)
 }
 

@@ -196,12 +196,13 @@ impl Transport {
     pub(super) async fn call<T>(
         &self,
         method: Method,
-        body: &str,
+        body: impl Into<String>,
         cookie: Option<&str>,
         decode: impl Fn(Xml<'_>) -> Result<T, XmlError>,
     ) -> Result<Reply<T>, Error> {
-        let body = bytes::Bytes::from(envelope::wrap(body));
-        self.retrying(method, || self.attempt(method, body.clone(), cookie, &decode)).await
+        // Dozens of large ones are under way at a time: one copy of each is enough.
+        let wrapped = bytes::Bytes::from(envelope::wrap(&body.into()));
+        self.retrying(method, || self.attempt(method, wrapped.clone(), cookie, &decode)).await
     }
 
     /// Attempts something, again where that may help.

@@ -46,7 +46,7 @@ fn page_of(objects: &[String]) -> String {
     let mut state = State::new(Duration::from_secs(30));
     state.replace_inventory(Arc::new(build(&mirror, &Terms::default())));
     state.kept(Instant::now());
-    page::render(&state, Instant::now(), 0, 1).0
+    page::render(&state, Instant::now(), 0, 1).text()
 }
 
 /// Prometheus would take this page: no series twice, and promtool can read it.

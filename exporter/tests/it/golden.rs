@@ -102,7 +102,7 @@ fn state() -> State {
 }
 
 fn render() -> String {
-    page::render(&state(), Instant::now(), 0, 1).0
+    page::render(&state(), Instant::now(), 0, 1).text()
 }
 
 #[test]

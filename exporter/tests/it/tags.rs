@@ -128,8 +128,11 @@ async fn a_new_vm_is_shown_before_the_next_reading_of_all_tags() {
     let page =
         exporter.page_where("a new VM", |page| new(page) && page.contains("\nvsphere_vcenter_undecided_vms 0\n")).await;
     let all = expected(&estate);
-    for (vm, labels) in found(&page) {
-        assert_eq!(Some(&labels), all.get(&vm), "{vm}");
+    // VMs still come and go: one of the page may have gone by now.
+    let there: Vec<_> = found(&page).into_iter().filter(|(vm, _)| all.contains_key(vm)).collect();
+    assert!(there.len() >= 20, "{there:?}");
+    for (vm, labels) in there {
+        assert_eq!(labels, all[&vm], "{vm}");
     }
 }
 
