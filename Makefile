@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check promqltest bench-exporter bench-fleet setup format clean
+.PHONY: help demo test check promqltest bench-exporter bench-fleet fuzz setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -46,6 +46,16 @@ bench-exporter: setup
 ## make bench-fleet    how fast and how small the fleet simulator is, with vcsim beside it
 bench-fleet: setup
 	cargo bench --package lynceus-fleet --quiet
+
+## make fuzz           coverage-guided fuzzing of what reads bytes from outside (MINUTES=10 for each target; cargo-fuzz)
+MINUTES ?= 10
+fuzz:
+	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
+	@for target in vsphere_xml vsphere_performance; do \
+	  mkdir -p target/fuzz/corpus/$$target && \
+	  (cd fuzz && cargo fuzz run --sanitizer none --target-dir ../target/fuzz $$target ../target/fuzz/corpus/$$target \
+	    ../exporter/tests/golden -- -dict=vsphere.dict -max_total_time=$$(( $(MINUTES) * 60 )) -timeout=10 -verbosity=1) || exit 1; \
+	done
 
 ## make setup          bring the real programs of the demo and the tests into target/tools
 setup:
