@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check promqltest bench-exporter bench-fleet fuzz setup format clean
+.PHONY: help demo test check promqltest crash-archive bench-exporter bench-fleet fuzz setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ check: setup-check
 ## make promqltest     Prometheus' own test scripts, held and failed by file (PROMQLTEST_DIR, or ../shared/promqltest)
 promqltest:
 	cargo test --quiet --package lynceus-promql --test it -- evaluation --nocapture
+
+## make crash-archive ROUNDS=1000   kill the bridge and the engine at random under load, and count what is lost or doubled
+ROUNDS ?= 1000
+crash-archive: setup
+	LYNCEUS_CRASH_ROUNDS=$(ROUNDS) cargo test --quiet --package lynceus-bridge --test it -- crash --nocapture
 
 ## make bench-exporter   how fast and how small the exporter is, with its peers beside it (half an hour)
 ## make bench-exporter QUICK=1   a small estate without peers, to see whether the benchmark works

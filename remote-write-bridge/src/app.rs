@@ -1,5 +1,6 @@
 //! Build, run, drain.
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ use crate::archive::Archive;
 use crate::body::header_text;
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::writer::{Queue, Writer};
-use crate::{read, write};
+use crate::series::Registry;
+use crate::wal::{self, Wal};
+use crate::writer::Writer;
+use crate::{log, read, write};
 
 /// Between two looks at ClickHouse: soon while it is away, seldom while it is there.
 const CHECK_AWAY: Duration = Duration::from_secs(1);
@@ -29,14 +32,23 @@ const BODY_UNIT: usize = 1024;
 
 /// The bridge.
 pub struct App {
-    shared: Arc<Shared>,
+    shared: Shared,
     closing: CancellationToken,
 }
 
-/// What requests use.
+/// What the command line says beyond what every daemon knows.
+#[derive(Debug, Clone)]
+pub struct Args {
+    /// `--storage.path`.
+    pub storage_path: PathBuf,
+}
+
+/// What requests use. Clones are the same.
+#[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) archive: Arc<Archive>,
-    pub(crate) queue: Queue,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) wal: Wal,
     pub(crate) metrics: Metrics,
     lives: Lives,
 }
@@ -94,27 +106,38 @@ impl Daemon for App {
     const NAME: &'static str = "lynceus-bridge";
     const METRICS_PREFIX: &'static str = "lynceus_bridge";
     type Config = Config;
-    type Args = ();
+    type Args = Args;
 
-    async fn start(config: Config, _: (), host: &Host) -> anyhow::Result<Self> {
+    async fn start(config: Config, args: Args, host: &Host) -> anyhow::Result<Self> {
         let metrics = Metrics::new();
         metrics.register(host);
         let archive = Archive::open(config.clone(), metrics.clone()).context("clickhouse.tls")?;
         let archive = Arc::new(archive);
         let lives = Lives(Arc::new(RwLock::new(Arc::new(Live::new(config)))));
         let closing = CancellationToken::new();
-        let (queue, receiver) = Queue::new(metrics.clone());
-        let writer = Writer { archive: archive.clone(), lives: lives.clone(), closing: closing.clone() };
-        host.spawn("writer", writer.run(receiver));
-        host.spawn("check", check(archive.clone(), host.clone()));
-        Ok(Self { shared: Arc::new(Shared { archive, queue, metrics, lives }), closing })
+        let (wal, reader, state) = wal::open(&args.storage_path.join("wal"), metrics.clone())?;
+        let registry = Arc::new(Registry::new());
+        let shared = Shared { archive: archive.clone(), registry, wal, metrics, lives };
+        let writer = Writer {
+            archive: archive.clone(),
+            lives: shared.lives.clone(),
+            wal: shared.wal.clone(),
+            metrics: shared.metrics.clone(),
+            closing: closing.clone(),
+        };
+        host.spawn("log", log::watch(shared.clone(), host.clone()));
+        host.spawn("writer", writer.run(reader, state));
+        host.spawn("check", check(archive, host.clone()));
+        // What is accepted is kept whether or not ClickHouse is there.
+        host.set_ready();
+        Ok(Self { shared, closing })
     }
 
     fn router(&self) -> Router {
         Router::new()
             .route("/api/v1/write", post(write::write))
             .route("/api/v1/read", post(read::read))
-            .with_state(self.shared.clone())
+            .with_state(Arc::new(self.shared.clone()))
     }
 
     fn links() -> &'static [(&'static str, &'static str)] {
@@ -128,12 +151,12 @@ impl Daemon for App {
     }
 
     async fn drain(&self) {
-        // The writer, a task of the host, stores what is left and ends.
+        // The writer, a task of the host, ends with the insert that it is at; the log keeps the rest.
         self.closing.cancel();
     }
 }
 
-/// Prepares the tables as soon as ClickHouse is there, and keeps readiness true to it.
+/// Prepares the tables as soon as ClickHouse is there, and says when it goes and comes.
 async fn check(archive: Arc<Archive>, host: Host) {
     let stop = host.shutdown();
     let mut said = None;
@@ -142,10 +165,6 @@ async fn check(archive: Arc<Archive>, host: Host) {
             outcome = archive.check() => outcome,
             () = stop.cancelled() => return,
         };
-        match &outcome {
-            Ok(()) => host.set_ready(),
-            Err(error) => host.set_unready(error.to_string()),
-        }
         // Once for each change, not for each look.
         match (&outcome, &said) {
             (Ok(()), Some(_)) => {
@@ -155,7 +174,7 @@ async fn check(archive: Arc<Archive>, host: Host) {
             (Err(error), said_before) => {
                 let text = error.to_string();
                 if said_before.as_ref() != Some(&text) {
-                    warn!(%error, "not ready: writes are answered 503 until this passes");
+                    warn!(%error, "ClickHouse cannot be used: what is accepted stays in the log until this passes");
                 }
                 said = Some(text);
             }

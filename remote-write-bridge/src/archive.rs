@@ -1,8 +1,8 @@
 //! ClickHouse: inserts that are harmless to repeat, queries, and what its answers mean.
 //!
 //! One INSERT is one partition and one block, so it is stored whole or not at all. It is tried again under the same
-//! deduplication token while that may help: ClickHouse then drops the second copy of one that had arrived. Past the
-//! request's time the outcome stays unknown; the caller is told so, and the table merges what arrives twice.
+//! deduplication token: ClickHouse then drops the second copy of one that had arrived. Where its window has passed by
+//! then, the table merges what arrives twice.
 
 mod connection;
 mod error;
@@ -15,11 +15,11 @@ use std::time::Duration;
 use clickhouse::{Row, RowOwned, RowWrite};
 use lynceus_service::tls::TlsError;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::debug;
 
 pub(crate) use connection::Connection;
 pub(crate) use error::ArchiveError;
-pub(crate) use row::{SampleRow, SeriesRow, memory};
+pub(crate) use row::{SampleRow, SeriesRow};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -83,29 +83,37 @@ impl Archive {
         connection: &Arc<Connection>,
         rows: &[SeriesRow],
     ) -> Result<(), ArchiveError> {
-        self.insert(connection, "series", rows).await?;
+        // Random, not a hash of the rows: rows that were deleted must be insertable again.
+        self.insert(connection, "series", rows, &format!("{:032x}", rand::random::<u128>())).await?;
         connection.remember(rows);
         Ok(())
     }
 
-    /// Stores rows of `samples`, all of one day.
+    /// Stores rows of `samples`, all of one day. The same rows may be sent again under the same token, others never.
     pub(crate) async fn insert_samples(
         &self,
         connection: &Arc<Connection>,
         rows: &[SampleRow],
+        token: &str,
     ) -> Result<(), ArchiveError> {
-        self.insert(connection, "samples", rows).await
+        self.insert(connection, "samples", rows, token).await
     }
 
-    async fn insert<R>(&self, connection: &Arc<Connection>, table: &'static str, rows: &[R]) -> Result<(), ArchiveError>
+    async fn insert<R>(
+        &self,
+        connection: &Arc<Connection>,
+        table: &'static str,
+        rows: &[R],
+        token: &str,
+    ) -> Result<(), ArchiveError>
     where
         R: Row + RowOwned + RowWrite + Sync,
     {
-        let outcome = connection.unless_replaced(self.keep_trying(connection, table, rows)).await;
+        let outcome = connection.unless_replaced(self.keep_trying(connection, table, rows, token)).await;
         match &outcome {
             Ok(()) => debug!(table, rows = rows.len(), "inserted"),
             Err(error) => {
-                warn!(%error, table, rows = rows.len(), "an insert failed; the senders are asked to send again");
+                debug!(%error, table, rows = rows.len(), "an insert failed");
                 if error.table_is_missing() {
                     self.begin_again(connection, error.to_string());
                 }
@@ -114,17 +122,21 @@ impl Archive {
         outcome
     }
 
-    async fn keep_trying<R>(&self, connection: &Connection, table: &'static str, rows: &[R]) -> Result<(), ArchiveError>
+    async fn keep_trying<R>(
+        &self,
+        connection: &Connection,
+        table: &'static str,
+        rows: &[R],
+        token: &str,
+    ) -> Result<(), ArchiveError>
     where
         R: Row + RowOwned + RowWrite + Sync,
     {
         let deadline = connection.deadline();
-        // Random, not a hash of the rows: rows that were deleted must be insertable again.
-        let token = format!("{:032x}", rand::random::<u128>());
         let mut pauses = RETRY_PAUSES.iter();
         loop {
             let start = Instant::now();
-            let outcome = connection.try_insert(table, rows, &token, deadline).await;
+            let outcome = connection.try_insert(table, rows, token, deadline).await;
             self.metrics.observe_insert(table, rows.len(), start.elapsed(), outcome.is_ok());
             let Err(error) = outcome else { return Ok(()) };
             match pauses.next() {

@@ -15,8 +15,10 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_BATCH_ROWS: usize = 200_000;
 /// An INSERT of more rows than `max_insert_block_size` (1,048,449) would be several blocks, and no longer atomic.
 const MOST_BATCH_ROWS: usize = 1_000_000;
-/// 50 shards of Prometheus, 2,000 samples each, are 250 MB when each is of a new series of 20 labels, else 6 MB.
-const MAX_QUEUED_BYTES: usize = 256 << 20;
+/// A day of 1,500 machines' metrics from vSphere, at about 12 bytes a sample.
+const MAX_WAL_BYTES: u64 = 16 << 30;
+/// Less than this is a mistake.
+const LEAST_WAL_BYTES: u64 = 1 << 20;
 /// Prometheus' requests are below 1 MiB; other senders make larger ones.
 const MAX_BODY_BYTES: usize = 16 << 20;
 /// Clocks differ; more than this is a mistake, and would make a partition that no TTL ever reaches.
@@ -38,6 +40,7 @@ const MAX_CONCURRENT_READS: usize = 10;
 pub struct Config {
     pub(crate) clickhouse: ClickHouse,
     pub(crate) ingest: Ingest,
+    pub(crate) wal: WalLimits,
     pub(crate) retention: Duration,
     pub(crate) read: ReadLimits,
 }
@@ -58,9 +61,14 @@ pub(crate) struct ClickHouse {
 pub(crate) struct Ingest {
     pub(crate) flush_interval: Duration,
     pub(crate) max_batch_rows: usize,
-    pub(crate) max_queued_bytes: usize,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_future: Duration,
+}
+
+/// Limits of the log on disk.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WalLimits {
+    pub(crate) max_bytes: u64,
 }
 
 /// Limits of one remote-read request.
@@ -78,6 +86,8 @@ pub struct RawConfig {
     clickhouse: RawClickHouse,
     #[serde(default)]
     ingest: RawIngest,
+    #[serde(default)]
+    wal: RawWal,
     #[serde(default)]
     retention: RawRetention,
     #[serde(default)]
@@ -102,9 +112,14 @@ struct RawClickHouse {
 struct RawIngest {
     flush_interval: Option<String>,
     max_batch_rows: Option<usize>,
-    max_queued_bytes: Option<usize>,
     max_body_bytes: Option<usize>,
     max_future: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawWal {
+    max_bytes: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,7 +161,12 @@ impl lynceus_service::Config for Config {
                 1000,
             ),
         };
-        Some(Self { clickhouse: clickhouse?, ingest, retention, read })
+        let max_bytes = raw.wal.max_bytes.unwrap_or(MAX_WAL_BYTES);
+        if max_bytes < LEAST_WAL_BYTES {
+            problems.push("wal.max_bytes", format!("a number from {LEAST_WAL_BYTES} on"), max_bytes);
+        }
+        let wal = WalLimits { max_bytes };
+        Some(Self { clickhouse: clickhouse?, ingest, wal, retention, read })
     }
 }
 
@@ -191,7 +211,6 @@ fn ingest(raw: &RawIngest, problems: &mut Problems) -> Ingest {
             Duration::from_secs(10),
         ),
         max_batch_rows: number(problems, "ingest.max_batch_rows", raw.max_batch_rows, MAX_BATCH_ROWS, MOST_BATCH_ROWS),
-        max_queued_bytes: number(problems, "ingest.max_queued_bytes", raw.max_queued_bytes, MAX_QUEUED_BYTES, 1 << 40),
         max_body_bytes: number(problems, "ingest.max_body_bytes", raw.max_body_bytes, MAX_BODY_BYTES, 256 << 20),
         max_future: duration(
             problems,

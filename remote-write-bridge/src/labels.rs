@@ -6,8 +6,6 @@
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::wire::Label;
-
 pub(crate) const METRIC_NAME: &str = "__name__";
 /// A series of the exporter has about ten. Prometheus has no limit of its own.
 const MAX_LABELS: usize = 256;
@@ -37,37 +35,74 @@ pub(crate) enum LabelError {
     TooLong(usize),
 }
 
-/// Sorts labels, drops those without a value (to Prometheus they are absent), and gives their identity.
-pub(crate) fn identify(labels: &mut Vec<Label>) -> Result<Identity, LabelError> {
-    if labels.len() > MAX_LABELS {
-        return Err(LabelError::TooMany(labels.len()));
+/// The labels of a series: sorted, each once, none without a value (to Prometheus that is none).
+///
+/// Kept as the bytes that its identity is the hash of: names and values in turn, each behind its length in four bytes, so
+/// that no two sets give the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LabelSet(Box<[u8]>);
+
+impl LabelSet {
+    /// Of labels in any order.
+    pub(crate) fn of<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, LabelError> {
+        let mut labels: Vec<_> = labels.into_iter().collect();
+        if labels.len() > MAX_LABELS {
+            return Err(LabelError::TooMany(labels.len()));
+        }
+        labels.retain(|(name, value)| !value.is_empty() || name.is_empty());
+        if labels.is_empty() {
+            return Err(LabelError::None);
+        }
+        labels.sort_unstable();
+        if labels[0].0.is_empty() {
+            return Err(LabelError::EmptyName);
+        }
+        if let Some(pair) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(LabelError::Duplicate(pair[0].0.to_owned()));
+        }
+        let bytes = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > MAX_LABEL_BYTES {
+            return Err(LabelError::TooLong(bytes));
+        }
+        Ok(Self(concatenated(labels.into_iter().flat_map(|(name, value)| [name, value])).into()))
     }
-    labels.retain(|label| !label.value.is_empty() || label.name.is_empty());
-    if labels.is_empty() {
-        return Err(LabelError::None);
+
+    /// As [`LabelSet::as_bytes`] gave them; `None` where they are something else.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let labels = Self(bytes.into());
+        let mut rest = bytes;
+        let mut strings = 0;
+        while !rest.is_empty() {
+            str::from_utf8(split(&mut rest)?).ok()?;
+            strings += 1;
+        }
+        (strings > 0 && strings % 2 == 0).then_some(labels)
     }
-    labels.sort_unstable();
-    if labels[0].name.is_empty() {
-        return Err(LabelError::EmptyName);
+
+    /// For the log.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
-    if let Some(pair) = labels.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        return Err(LabelError::Duplicate(pair[0].name.clone()));
+
+    /// Names and values, sorted.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut rest = &*self.0;
+        let mut next = move || str::from_utf8(split(&mut rest)?).ok();
+        std::iter::from_fn(move || next().zip(next()))
     }
-    let bytes = labels.iter().map(|label| label.name.len() + label.value.len()).sum();
-    if bytes > MAX_LABEL_BYTES {
-        return Err(LabelError::TooLong(bytes));
+
+    /// What an archive knows it by.
+    pub(crate) fn identity(&self) -> Identity {
+        let value = |wanted: &str| self.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
+        let vm_key = match (value("vcenter"), value("vm_id")) {
+            // 0 means "none", so the one hash in 2^64 that is 0 is moved.
+            (Some(vcenter), Some(vm_id)) => xxh3_64(&concatenated([vcenter, vm_id].into_iter())).max(1),
+            _ => 0,
+        };
+        Identity { series_id: xxh3_128(&self.0), vm_key }
     }
-    let value = |name: &str| labels.iter().find(|label| label.name == name).map(|label| label.value.as_str());
-    let vm_key = match (value("vcenter"), value("vm_id")) {
-        // 0 means "none", so the one hash in 2^64 that is 0 is moved.
-        (Some(vcenter), Some(vm_id)) => xxh3_64(&concatenated([vcenter, vm_id].into_iter())).max(1),
-        _ => 0,
-    };
-    let strings = labels.iter().flat_map(|label| [label.name.as_str(), label.value.as_str()]);
-    Ok(Identity { series_id: xxh3_128(&concatenated(strings)), vm_key })
 }
 
-/// Each string behind its length, so that no two lists give the same bytes.
 fn concatenated<'a>(strings: impl Iterator<Item = &'a str>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     for string in strings {
@@ -78,16 +113,23 @@ fn concatenated<'a>(strings: impl Iterator<Item = &'a str>) -> Vec<u8> {
     bytes
 }
 
+/// Takes the first string off.
+fn split<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let (string, rest) = rest.split_at_checked(length)?;
+    *bytes = rest;
+    Some(string)
+}
+
 /// `name{label="value"}`, as people write it.
-pub(crate) fn display(labels: &[Label]) -> String {
-    let name = labels.iter().find(|label| label.name == METRIC_NAME).map_or("", |label| label.value.as_str());
-    let rest: Vec<_> = labels
-        .iter()
-        .filter(|label| label.name != METRIC_NAME)
-        .map(|label| format!("{}={:?}", label.name, label.value))
-        .collect();
+pub(crate) fn display<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let (mut metric, mut rest) = ("", Vec::new());
+    for (name, value) in labels {
+        if name == METRIC_NAME { metric = value } else { rest.push(format!("{name}={value:?}")) }
+    }
     // A refusal is a line in Prometheus' log.
-    let mut text = format!("{name}{{{}}}", rest.join(","));
+    let mut text = format!("{metric}{{{}}}", rest.join(","));
     if text.len() > 300 {
         text.truncate(text.floor_char_boundary(300));
         text.push('…');
@@ -99,12 +141,8 @@ pub(crate) fn display(labels: &[Label]) -> String {
 mod tests {
     use super::*;
 
-    fn labels(pairs: &[(&str, &str)]) -> Vec<Label> {
-        pairs.iter().map(|(name, value)| Label { name: (*name).into(), value: (*value).into() }).collect()
-    }
-
     fn id(pairs: &[(&str, &str)]) -> Result<Identity, LabelError> {
-        identify(&mut labels(pairs))
+        LabelSet::of(pairs.iter().copied()).map(|labels| labels.identity())
     }
 
     #[test]
@@ -147,8 +185,20 @@ mod tests {
         assert_eq!(id(&[("", "x"), ("a", "1")]), Err(LabelError::EmptyName));
         assert_eq!(id(&[("", "")]), Err(LabelError::EmptyName));
         assert_eq!(id(&[("a", "1"), ("a", "2")]), Err(LabelError::Duplicate("a".into())));
-        let many: Vec<_> = (0..300).map(|i| Label { name: format!("l{i}"), value: "x".into() }).collect();
-        assert_eq!(identify(&mut many.clone()), Err(LabelError::TooMany(300)));
+        let many: Vec<_> = (0..300).map(|i| format!("l{i}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), "x")).collect();
+        assert_eq!(id(&many), Err(LabelError::TooMany(300)));
         assert_eq!(id(&[("a", &"x".repeat(70_000))]), Err(LabelError::TooLong(70_001)));
+    }
+
+    #[test]
+    fn bytes_are_read_back_and_others_are_not() {
+        let labels = LabelSet::of([("b", "2"), ("a", "1")]).unwrap();
+        assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+        assert_eq!(LabelSet::from_bytes(labels.as_bytes()), Some(labels.clone()));
+        for cut in 0..labels.as_bytes().len() {
+            let other = LabelSet::from_bytes(&labels.as_bytes()[..cut]);
+            assert!(other.is_none_or(|other| other.iter().count() == 1), "{cut}");
+        }
     }
 }

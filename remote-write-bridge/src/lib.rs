@@ -1,28 +1,37 @@
 //! The archive's door: Prometheus remote write in, ClickHouse behind, remote read out.
 //!
-//! A write request is checked and decoded (`write`), its labels become an identity (`labels`), its samples wait in
-//! the queue (`writer`) where those of many requests become one batch (`batch`), and the batch becomes one INSERT for
-//! each day (`archive`). Only then is the request answered 2xx: what is acknowledged is in ClickHouse and synced.
-//! A read request becomes SQL over the same two tables (`read`).
+//! ```text
+//! write ─▶ ingest ─▶ wal ─▶ 204        writer: wal ─▶ batch ─▶ archive ─▶ ClickHouse ─▶ read
+//! ```
+//!
+//! A write request is decoded and checked (`ingest`), its series found again by the bytes that name them (`series`,
+//! `labels`), and its samples go into a log on disk (`wal`). When that is synced the request is answered 2xx: what is
+//! acknowledged survives anything but the loss of the disk. The `writer` reads the log in order and makes one INSERT for
+//! each day of what came meanwhile (`batch`, `archive`). A read request becomes SQL over the same two tables (`read`).
 //!
 //! A sample may arrive twice, because a lost answer makes Prometheus send it again. The table merges equal
 //! (series, timestamp) and every reader here asks for one row a sample.
 //!
 //! The bridge never changes a value, never thins samples, never answers 429 (Prometheus would drop the samples), and
-//! keeps nothing on disk.
+//! never deletes from its log what ClickHouse has not acknowledged.
 
 mod app;
 mod archive;
 mod batch;
 mod body;
 mod config;
+mod ingest;
 mod labels;
+mod log;
 mod metrics;
+mod protobuf;
 mod read;
+mod series;
 mod time;
+mod wal;
 mod wire;
 mod write;
 mod writer;
 
-pub use app::App;
+pub use app::{App, Args};
 pub use config::Config;

@@ -17,14 +17,17 @@ const INSERT_SECONDS: [f64; 10] = [0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 
 /// ClickHouse wants 10,000 to 100,000; below 1,000 inserts are dear.
 const BATCH_ROWS: [f64; 9] = [10., 100., 1_000., 3_000., 10_000., 30_000., 100_000., 300_000., 1_000_000.];
 
+/// From a disk with a battery to one that many share.
+const SYNC_SECONDS: [f64; 9] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
+
 pub(crate) const TABLES: [&str; 2] = ["series", "samples"];
 
 /// What became of a write request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WriteOutcome {
-    /// All is stored: 204.
-    Stored,
-    /// Stored but for some samples that cannot be: 400.
+    /// All is in the log: 204.
+    Accepted,
+    /// In the log but for some samples that cannot be stored: 400.
     PartlyRefused,
     /// No message: 400.
     Malformed,
@@ -32,9 +35,9 @@ pub(crate) enum WriteOutcome {
     Unsupported,
     /// 413.
     TooLarge,
-    /// Too much waits already: 503.
-    QueueFull,
-    /// ClickHouse did not take it: 503.
+    /// The log is full: 503.
+    LogFull,
+    /// The log cannot be written, or the bridge is shutting down: 503.
     Unavailable,
     /// The body did not come in time, or not whole: 408.
     Incomplete,
@@ -42,24 +45,24 @@ pub(crate) enum WriteOutcome {
 
 impl WriteOutcome {
     const ALL: [Self; 8] = [
-        Self::Stored,
+        Self::Accepted,
         Self::PartlyRefused,
         Self::Malformed,
         Self::Unsupported,
         Self::TooLarge,
-        Self::QueueFull,
+        Self::LogFull,
         Self::Unavailable,
         Self::Incomplete,
     ];
 
     fn as_str(self) -> &'static str {
         match self {
-            Self::Stored => "stored",
+            Self::Accepted => "accepted",
             Self::PartlyRefused => "partly_refused",
             Self::Malformed => "malformed",
             Self::Unsupported => "unsupported",
             Self::TooLarge => "too_large",
-            Self::QueueFull => "queue_full",
+            Self::LogFull => "log_full",
             Self::Unavailable => "unavailable",
             Self::Incomplete => "incomplete",
         }
@@ -121,10 +124,20 @@ type Labels = [(&'static str, &'static str); 2];
 pub(crate) struct Metrics {
     write_requests: Family<Label, Counter>,
     pub(crate) samples_received: Counter,
+    pub(crate) samples_accepted: Counter,
     pub(crate) samples_stored: Counter,
+    pub(crate) samples_dead: Counter,
     refused: Family<Label, Counter>,
     pub(crate) metadata_ignored: Counter,
-    pub(crate) queued_bytes: Gauge,
+    pub(crate) wal_bytes: Gauge,
+    pub(crate) wal_unshipped: Gauge,
+    pub(crate) wal_head_room: Gauge<f64, AtomicU64>,
+    caught_up: Gauge<f64, AtomicU64>,
+    pub(crate) wal_written: Counter,
+    pub(crate) wal_failures: Counter,
+    pub(crate) wal_damaged: Counter,
+    pub(crate) wal_sync_seconds: Histogram,
+    pub(crate) active_series: Gauge,
     inserts: Family<Labels, Counter>,
     insert_seconds: Family<Label, Histogram>,
     insert_rows: Family<Label, Histogram>,
@@ -140,10 +153,20 @@ impl Metrics {
         let metrics = Self {
             write_requests: Family::default(),
             samples_received: Counter::default(),
+            samples_accepted: Counter::default(),
             samples_stored: Counter::default(),
+            samples_dead: Counter::default(),
             refused: Family::default(),
             metadata_ignored: Counter::default(),
-            queued_bytes: Gauge::default(),
+            wal_bytes: Gauge::default(),
+            wal_unshipped: Gauge::default(),
+            wal_head_room: Gauge::default(),
+            caught_up: Gauge::default(),
+            wal_written: Counter::default(),
+            wal_failures: Counter::default(),
+            wal_damaged: Counter::default(),
+            wal_sync_seconds: Histogram::new(SYNC_SECONDS),
+            active_series: Gauge::default(),
             inserts: Family::default(),
             insert_seconds: Family::new_with_constructor(|| Histogram::new(INSERT_SECONDS)),
             insert_rows: Family::new_with_constructor(|| Histogram::new(BATCH_ROWS)),
@@ -175,18 +198,39 @@ impl Metrics {
     pub(crate) fn register(&self, host: &Host) {
         host.register(|registry| {
             let help =
-                "Remote-write requests by what became of them; all but stored are retried or dropped by the sender";
+                "Remote-write requests by what became of them; all but accepted are retried or dropped by the sender";
             registry.register("write_requests", help, self.write_requests.clone());
             let help = "Samples in remote-write requests that could be decoded, repeated ones included";
             registry.register("samples_received", help, self.samples_received.clone());
-            let help = "Samples that ClickHouse has acknowledged, repeated ones included";
+            let help = "Samples that were acknowledged: they are in the log, repeated ones included";
+            registry.register("samples_accepted", help, self.samples_accepted.clone());
+            let help = "Rows that ClickHouse has acknowledged; a sample that came twice for one batch is one";
             registry.register("samples_stored", help, self.samples_stored.clone());
+            let help = "Rows that ClickHouse refuses for what is in them, and that were put aside as files";
+            registry.register("samples_dead", help, self.samples_dead.clone());
             let help = "Samples, histograms and exemplars answered 400, which the sender does not send again";
             registry.register("refused", help, self.refused.clone());
             let help = "Metric metadata (type, help, unit) received; it is not kept";
             registry.register("metadata_ignored", help, self.metadata_ignored.clone());
-            let help = "Memory that samples and new series take which wait for ClickHouse";
-            registry.register_with_unit("queued", help, Unit::Bytes, self.queued_bytes.clone());
+            let help = "Disk that the log takes, with what ClickHouse has already";
+            registry.register_with_unit("wal", help, Unit::Bytes, self.wal_bytes.clone());
+            let help = "Bytes of the log that ClickHouse does not have yet";
+            registry.register_with_unit("wal_unshipped", help, Unit::Bytes, self.wal_unshipped.clone());
+            let help =
+                "How long the log could take in what comes if ClickHouse took nothing, at the rate of the last hour";
+            registry.register_with_unit("wal_head_room", help, Unit::Seconds, self.wal_head_room.clone());
+            let help = "When ClickHouse last had all that was accepted, as Unix time";
+            registry.register_with_unit("caught_up_timestamp", help, Unit::Seconds, self.caught_up.clone());
+            let help = "Bytes written to the log";
+            registry.register_with_unit("wal_written", help, Unit::Bytes, self.wal_written.clone());
+            let help = "Failed writes to the log; the senders were asked to send again";
+            registry.register("wal_failures", help, self.wal_failures.clone());
+            let help = "Records of the log that were damaged and set aside";
+            registry.register("wal_damaged_records", help, self.wal_damaged.clone());
+            let help = "Duration of a sync of the log, which all requests share that wait for it";
+            registry.register_with_unit("wal_sync_duration", help, Unit::Seconds, self.wal_sync_seconds.clone());
+            let help = "Series that were sent within two hours";
+            registry.register("active_series", help, self.active_series.clone());
             let help = "Tries to insert a batch";
             registry.register("inserts", help, self.inserts.clone());
             let help = "Duration of a try to insert a batch";
@@ -204,6 +248,11 @@ impl Metrics {
             let help = "Series given to remote read";
             registry.register("read_series", help, self.read_series.clone());
         });
+    }
+
+    /// ClickHouse has all that was accepted.
+    pub(crate) fn caught_up(&self) {
+        self.caught_up.set(time::now_millis() as f64 / 1000.);
     }
 
     pub(crate) fn write_request(&self, outcome: WriteOutcome) {

@@ -7,6 +7,8 @@ use prost::Message;
 
 pub(crate) const CONTENT_TYPE: &str = "application/x-protobuf";
 
+/// What the decoder of write requests is compared with.
+#[cfg(test)]
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
@@ -105,12 +107,12 @@ pub(crate) struct QueryResult {
     pub(crate) timeseries: Vec<TimeSeries>,
 }
 
-const SENDER: &str = "check that the sender is a Prometheus or speaks its remote protocol 1.0";
+const SENDER: &str = "check that the sender is a Prometheus or speaks its remote protocols";
 
 /// Why a body is no message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
-    #[error("expected `content-type: {CONTENT_TYPE}` with a message of version 1.0, found `{0}`")]
+    #[error("expected `content-type: {CONTENT_TYPE}` with a message that is known here, found `{0}`; {SENDER}")]
     ContentType(String),
     #[error("expected `content-encoding: snappy`, found `{0}`; {SENDER}")]
     ContentEncoding(String),
@@ -119,7 +121,7 @@ pub(crate) enum WireError {
     #[error("expected a body packed as a snappy block: {0}; {SENDER}")]
     Snappy(#[source] snap::Error),
     #[error("expected a protobuf message {name}: {error}; {SENDER}")]
-    Protobuf { name: &'static str, error: prost::DecodeError },
+    Protobuf { name: &'static str, error: String },
 }
 
 /// Checks what the headers say about a body. A 2.0 message parsed as 1.0 would be an empty one, and its samples lost
@@ -140,14 +142,19 @@ pub(crate) fn check_headers(content_type: &str, content_encoding: &str, message:
     Ok(())
 }
 
-/// Unpacks and decodes a body. The size that it claims is checked before memory is taken for it.
-pub(crate) fn decode<M: Message + Default>(body: &Bytes, name: &'static str, limit: usize) -> Result<M, WireError> {
+/// Unpacks a body. The size that it claims is checked before memory is taken for it.
+pub(crate) fn unpack(body: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
     let found = snap::raw::decompress_len(body).map_err(WireError::Snappy)?;
     if found > limit {
         return Err(WireError::TooLarge { found, limit });
     }
-    let unpacked = snap::raw::Decoder::new().decompress_vec(body).map_err(WireError::Snappy)?;
-    M::decode(unpacked.as_slice()).map_err(|error| WireError::Protobuf { name, error })
+    snap::raw::Decoder::new().decompress_vec(body).map_err(WireError::Snappy)
+}
+
+/// Unpacks and decodes a body.
+pub(crate) fn decode<M: Message + Default>(body: &Bytes, name: &'static str, limit: usize) -> Result<M, WireError> {
+    let unpacked = unpack(body, limit)?;
+    M::decode(unpacked.as_slice()).map_err(|error| WireError::Protobuf { name, error: error.to_string() })
 }
 
 /// Encodes and packs a message.

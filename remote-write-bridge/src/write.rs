@@ -1,30 +1,37 @@
-//! `POST /api/v1/write`: remote write 1.0.
+//! `POST /api/v1/write`: remote write 1.0 and 2.0.
 //!
-//! The answer comes when ClickHouse has the samples. A sender that goes away before changes nothing: what is queued is
-//! stored. 503 asks to send again; 400, 413 and 415 tell that sending again is of no use.
-
-mod accept;
+//! The answer comes when the log has the samples and is synced. A sender that goes away before changes nothing: what is
+//! accepted is stored. 503 asks to send again; 400, 413 and 415 tell that sending again is of no use.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use tracing::{debug, warn};
 
 use crate::app::{Live, Shared};
-use crate::archive::{ArchiveError, Connection};
 use crate::body::{BodyError, discard, header_text, receive};
+use crate::ingest::{Accepted, Refused, TimeRange, Version, accept};
 use crate::metrics::WriteOutcome;
 use crate::time;
-use crate::wire::{self, WireError, WriteRequest};
-use crate::writer::{Rows, SubmitError};
-use accept::{Accepted, TimeRange, accept};
+use crate::wal::WalError;
+use crate::wire::{self, WireError};
 
-const MESSAGE: &str = "prometheus.WriteRequest";
 /// Seconds after which the sender should try again. Prometheus backs off from 30 ms to 5 s by itself.
 const RETRY_AFTER: &str = "5";
+
+/// A body of this size is decoded in a millisecond; larger ones get a thread of their own.
+const SMALL_BODY: usize = 128 << 10;
+
+/// What 2.0 wants to know.
+const WRITTEN: [HeaderName; 3] = [
+    HeaderName::from_static("x-prometheus-remote-write-samples-written"),
+    HeaderName::from_static("x-prometheus-remote-write-histograms-written"),
+    HeaderName::from_static("x-prometheus-remote-write-exemplars-written"),
+];
 
 /// Why a request is not answered 204.
 #[derive(Debug, thiserror::Error)]
@@ -34,11 +41,9 @@ enum WriteError {
     #[error(transparent)]
     Wire(#[from] WireError),
     #[error("stored {stored} of {received} samples; refused: {refused}")]
-    PartlyRefused { stored: usize, received: u64, refused: accept::Refused },
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
+    PartlyRefused { stored: usize, received: u64, refused: Refused },
     #[error("{0}; nothing of this request is acknowledged, send it again")]
-    Archive(Arc<ArchiveError>),
+    Wal(#[from] WalError),
 }
 
 impl WriteError {
@@ -57,10 +62,8 @@ impl WriteError {
                 (StatusCode::REQUEST_TIMEOUT, WriteOutcome::Incomplete)
             }
             Self::PartlyRefused { .. } => (StatusCode::BAD_REQUEST, WriteOutcome::PartlyRefused),
-            Self::Submit(SubmitError::Full { .. }) => (StatusCode::SERVICE_UNAVAILABLE, WriteOutcome::QueueFull),
-            Self::Submit(SubmitError::Closed) | Self::Archive(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, WriteOutcome::Unavailable)
-            }
+            Self::Wal(WalError::Full { .. }) => (StatusCode::SERVICE_UNAVAILABLE, WriteOutcome::LogFull),
+            Self::Wal(_) => (StatusCode::SERVICE_UNAVAILABLE, WriteOutcome::Unavailable),
         }
     }
 
@@ -70,91 +73,104 @@ impl WriteError {
             Self::Body(BodyError::TooLarge { .. }) | Self::Wire(WireError::TooLarge { .. }) => {
                 "; the limit is ingest.max_body_bytes"
             }
-            Self::Wire(WireError::ContentType(_)) => {
-                "; in Prometheus' remote_write set `protobuf_message: prometheus.WriteRequest`"
-            }
             _ => "",
         }
+    }
+
+    /// Samples that are kept all the same.
+    fn stored(&self) -> usize {
+        if let Self::PartlyRefused { stored, .. } = self { *stored } else { 0 }
     }
 }
 
 /// The handler.
 pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    match store(&shared, request).await {
-        Ok(()) => {
-            shared.metrics.write_request(WriteOutcome::Stored);
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(error) => {
-            let (status, outcome) = error.outcome();
-            shared.metrics.write_request(outcome);
-            if status == StatusCode::SERVICE_UNAVAILABLE {
-                debug!(%error, "a write request is put off");
-                let headers = [(header::RETRY_AFTER, RETRY_AFTER)];
-                return (status, headers, format!("{error}\n")).into_response();
-            }
-            let text = format!("{error}{}", error.hint());
-            warn!(error = text, %status, "a write request is refused");
-            (status, text + "\n").into_response()
-        }
-    }
-}
-
-async fn store(shared: &Shared, request: Request) -> Result<(), WriteError> {
-    let live = shared.live();
     let (parts, body) = request.into_parts();
-    let text = |name| header_text(&parts.headers, name);
-    let checked = wire::check_headers(text(header::CONTENT_TYPE), text(header::CONTENT_ENCODING), MESSAGE);
-    // Before the body is decoded: while nothing can be stored, nothing needs to be.
-    let prepared = || shared.archive.prepared().map_err(|error| WriteError::Archive(Arc::new(error)));
-    let connection = match checked.map_err(WriteError::from).and_then(|()| prepared()) {
-        Ok(connection) => connection,
+    let version = match version(&parts.headers) {
+        Ok(version) => version,
         Err(error) => {
             discard(body).await;
-            return Err(error);
+            return refuse(&shared, &error.into());
         }
     };
-    let accepted = decode(&connection, &live, &parts.headers, body).await?;
-
-    shared.metrics.samples_received.inc_by(accepted.received);
-    shared.metrics.metadata_ignored.inc_by(accepted.metadata);
-    let stored = accepted.samples.len();
-    if stored > 0 {
-        let rows = Rows { samples: accepted.samples, series: accepted.series, connection };
-        let answer = shared.queue.submit(rows, live.config.ingest.max_queued_bytes)?;
-        // The writer answers everything that it has taken.
-        answer.await.map_err(|_| SubmitError::Closed)?.map_err(WriteError::Archive)?;
+    let (mut response, stored) = match store(&shared, version, &parts.headers, body).await {
+        Ok(stored) => {
+            shared.metrics.write_request(WriteOutcome::Accepted);
+            (StatusCode::NO_CONTENT.into_response(), stored)
+        }
+        Err(error) => (refuse(&shared, &error), error.stored()),
+    };
+    // A sender of 1.0 that sees them takes a request for partly written.
+    if version == Version::V2 {
+        for (name, count) in WRITTEN.into_iter().zip([stored, 0, 0]) {
+            response.headers_mut().insert(name, HeaderValue::from(count));
+        }
     }
-    shared.metrics.samples_stored.inc_by(stored as u64);
-    // Counted here and not before: a request that is sent again is refused again.
-    for (reason, count) in accepted.refused.counts() {
-        shared.metrics.refused(reason, count);
-    }
-    if accepted.refused.is_empty() {
-        return Ok(());
-    }
-    Err(WriteError::PartlyRefused { stored, received: accepted.received, refused: accepted.refused })
+    response
 }
 
-async fn decode(
-    connection: &Arc<Connection>,
-    live: &Arc<Live>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Accepted, WriteError> {
-    // Held until the request is decoded: so many bodies may be in memory at a time.
+fn refuse(shared: &Shared, error: &WriteError) -> Response {
+    let (status, outcome) = error.outcome();
+    shared.metrics.write_request(outcome);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        debug!(%error, "a write request is put off");
+        return (status, [(header::RETRY_AFTER, RETRY_AFTER)], format!("{error}\n")).into_response();
+    }
+    let text = format!("{error}{}", error.hint());
+    warn!(error = text, %status, "a write request is refused");
+    (status, text + "\n").into_response()
+}
+
+/// The version that the headers name. A 2.0 message parsed as 1.0 would be an empty one, and its samples lost without an
+/// error, so only what is known is taken.
+fn version(headers: &HeaderMap) -> Result<Version, WireError> {
+    let check = |version: Version| {
+        let (kind, encoding) =
+            (header_text(headers, header::CONTENT_TYPE), header_text(headers, header::CONTENT_ENCODING));
+        wire::check_headers(kind, encoding, version.message()).map(|()| version)
+    };
+    // The type without a parameter is 1.0.
+    check(Version::V1).or_else(|error| check(Version::V2).map_err(|_| error))
+}
+
+/// How many samples were stored.
+async fn store(shared: &Shared, version: Version, headers: &HeaderMap, body: Body) -> Result<usize, WriteError> {
+    let live = shared.live();
+    // Held until the answer: so many bodies may be in memory at a time, packed or as samples.
     let _memory = live.reserve_body(headers).await;
     let limit = live.config.ingest.max_body_bytes;
     let body = receive(body, limit).await?;
-    let (connection, live) = (connection.clone(), live.clone());
-    let decoded = tokio::task::spawn_blocking(move || {
-        let request: WriteRequest = wire::decode(&body, MESSAGE, limit)?;
-        let range = TimeRange {
-            now: time::now_millis(),
-            retention: live.config.retention,
-            max_future: live.config.ingest.max_future,
-        };
-        Ok(accept(request, range, |series_id, month| connection.knows(series_id, month)))
-    });
-    decoded.await.map_err(|_| WriteError::Submit(SubmitError::Closed))?
+    let accepted = if body.len() <= SMALL_BODY {
+        decode(shared, &live, version, &body)?
+    } else {
+        let (shared, live) = (shared.clone(), live.clone());
+        let decoded = tokio::task::spawn_blocking(move || decode(&shared, &live, version, &body));
+        decoded.await.map_err(|_| WalError::Closed)??
+    };
+
+    shared.metrics.samples_received.inc_by(accepted.received);
+    shared.metrics.metadata_ignored.inc_by(accepted.metadata);
+    let (stored, received) = (accepted.samples.len(), accepted.received);
+    let mut accepted = accepted;
+    let refused = std::mem::take(&mut accepted.refused);
+    if stored > 0 {
+        shared.wal.append(accepted, live.config.wal.max_bytes).await?;
+    }
+    shared.metrics.samples_accepted.inc_by(stored as u64);
+    // Counted here and not before: a request that is sent again is refused again.
+    for (reason, count) in refused.counts() {
+        shared.metrics.refused(reason, count);
+    }
+    if refused.is_empty() { Ok(stored) } else { Err(WriteError::PartlyRefused { stored, received, refused }) }
+}
+
+fn decode(shared: &Shared, live: &Live, version: Version, body: &Bytes) -> Result<Accepted, WireError> {
+    let unpacked = wire::unpack(body, live.config.ingest.max_body_bytes)?;
+    let range = TimeRange {
+        now: time::now_millis(),
+        retention: live.config.retention,
+        max_future: live.config.ingest.max_future,
+    };
+    accept(version, &unpacked, &shared.registry, range)
+        .map_err(|error| WireError::Protobuf { name: version.message(), error: error.to_string() })
 }

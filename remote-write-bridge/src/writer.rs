@@ -1,235 +1,268 @@
-//! The queue between requests and ClickHouse: samples of many requests are gathered, stored as one batch, and the
-//! requests answered.
+//! From the log to ClickHouse: one batch at a time, in order, until it is there.
 //!
-//! One batch is stored at a time; meanwhile the next one gathers, so batches grow by themselves when ClickHouse is
-//! slow. A batch goes to one connection; requests that were sorted out for another one are asked to come again, since
-//! what that one knew does not hold. At shutdown the queue is closed after the last request was answered, and the rest
-//! stored.
+//! Meanwhile the next batch gathers, so batches grow by themselves when ClickHouse is slow. The range of a batch is
+//! written down before it is sent, so a bridge that ends in the middle sends the same rows under the same tokens again.
+//! What ClickHouse refuses because of what is in it, and would refuse for ever, is put aside with the reason; anything
+//! else is tried again until it passes.
 
-use std::collections::HashMap;
+mod dead;
+
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
 use crate::app::Lives;
-use crate::archive::{self, Archive, ArchiveError, Connection, SampleRow, SeriesRow};
-use crate::batch::{Batch, Inserts};
+use crate::archive::{Archive, ArchiveError, Connection, SampleRow, SeriesRow};
+use crate::batch;
+use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
 use crate::time::Day;
+use crate::wal::{Chunk, Plan, Position, Reader, State, Wal, WalError};
 
-type Answer = Result<(), Arc<ArchiveError>>;
+/// Between two tries of a batch, growing.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Why samples were not queued.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SubmitError {
-    #[error("more than {limit} bytes would wait for ClickHouse (ingest.max_queued_bytes); send this request again")]
-    Full { limit: usize },
-    #[error("the bridge is shutting down; send this request again")]
-    Closed,
-}
+/// After an error of the disk.
+const DISK_PAUSE: Duration = Duration::from_secs(2);
 
-/// The part of the queue that requests see.
-pub(crate) struct Queue {
-    sender: mpsc::UnboundedSender<Submission>,
-    metrics: Metrics,
-}
+/// What is so far behind is shipped without a pause.
+const BEHIND: u64 = 4 << 20;
 
-/// What of one request is to be stored.
-pub(crate) struct Rows {
-    pub(crate) samples: Vec<SampleRow>,
-    /// Of series that `connection` does not know.
-    pub(crate) series: Vec<SeriesRow>,
-    pub(crate) connection: Arc<Connection>,
-}
-
-struct Submission {
-    rows: Rows,
-    since: Instant,
-    room: Room,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// Room in the queue; given back when it is dropped. The metric is the count itself, so that both always agree.
-struct Room {
-    bytes: i64,
-    metrics: Metrics,
-}
-
-impl Room {
-    fn take(bytes: usize, limit: usize, metrics: &Metrics) -> Option<Self> {
-        let signed = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
-        let (bytes, limit) = (signed(bytes), signed(limit));
-        // A request larger than the whole queue may pass when the queue is empty; else it never could.
-        let add = |queued: i64| (queued == 0 || bytes <= limit - queued).then(|| queued + bytes);
-        let taken = metrics.queued_bytes.inner().fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        taken.ok().map(|_| Self { bytes, metrics: metrics.clone() })
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.metrics.queued_bytes.dec_by(self.bytes);
-    }
-}
-
-impl Queue {
-    /// The queue and the end that [`Writer`] reads.
-    pub(crate) fn new(metrics: Metrics) -> (Self, Receiver) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { sender, metrics }, Receiver(receiver))
-    }
-
-    /// Queues rows, or says at once that there is no room. The answer comes when they are stored or cannot be.
-    pub(crate) fn submit(&self, rows: Rows, limit: usize) -> Result<oneshot::Receiver<Answer>, SubmitError> {
-        let bytes = archive::memory(&rows.samples, &rows.series);
-        let room = Room::take(bytes, limit, &self.metrics).ok_or(SubmitError::Full { limit })?;
-        let (answer, answered) = oneshot::channel();
-        let submission = Submission { rows, since: Instant::now(), room, answer };
-        self.sender.send(submission).map_err(|_| SubmitError::Closed)?;
-        Ok(answered)
-    }
-}
-
-/// What [`Writer`] reads from.
-pub(crate) struct Receiver(mpsc::UnboundedReceiver<Submission>);
-
-/// A request that waits for its answer.
-struct Waiting {
-    days: Vec<Day>,
-    _room: Room,
-    answer: oneshot::Sender<Answer>,
-}
-
-/// The task that stores what is queued.
+/// The task that ships.
 pub(crate) struct Writer {
     pub(crate) archive: Arc<Archive>,
     pub(crate) lives: Lives,
+    pub(crate) wal: Wal,
+    pub(crate) metrics: Metrics,
     /// Cancelled when no request is left.
     pub(crate) closing: CancellationToken,
 }
 
+/// The bridge is shutting down.
+struct Closing;
+
 impl Writer {
-    pub(crate) async fn run(self, Receiver(mut queue): Receiver) {
+    pub(crate) async fn run(self, mut reader: Reader, mut state: State) {
+        let mut synced = self.wal.synced();
         loop {
-            let first = tokio::select! {
-                biased;
-                submission = queue.recv() => submission,
-                () = self.closing.cancelled(), if !queue.is_closed() => {
-                    queue.close();
-                    continue;
+            let plan = match state.planned {
+                Some(plan) => plan,
+                None => {
+                    let news = synced.wait_for(|synced| *synced > state.shipped);
+                    let end = tokio::select! {
+                        biased;
+                        () = self.closing.cancelled() => return,
+                        // An error means that nothing comes any more.
+                        news = news => match news { Ok(end) => *end, Err(_) => return },
+                    };
+                    Plan { end, max_rows: self.lives.get().config.ingest.max_batch_rows }
                 }
             };
-            let Some(first) = first else { return };
-            let Gathered { connection, batch, waiting } = self.gather(first, &mut queue).await;
-            let max_rows = self.lives.get().config.ingest.max_batch_rows;
-            let failures = self.store(&connection, batch.into_inserts(max_rows)).await;
-            for Waiting { days, answer, _room } in waiting {
-                let failure = days.iter().find_map(|day| failures.of(*day));
-                // An error means that the sender has gone; its samples are stored all the same.
-                drop(answer.send(failure.map_or(Ok(()), Err)));
+            let began = Instant::now();
+            match self.ship(reader, &mut state, plan).await {
+                Ok(same) => reader = same,
+                Err(Closing) => return,
             }
-        }
-    }
-
-    async fn gather(&self, first: Submission, queue: &mut mpsc::UnboundedReceiver<Submission>) -> Gathered {
-        let ingest = self.lives.get().config.ingest.clone();
-        let deadline = first.since + ingest.flush_interval;
-        let mut gathered =
-            Gathered { connection: self.archive.connection(), batch: Batch::default(), waiting: Vec::new() };
-        gathered.add(first);
-        while gathered.batch.samples() < ingest.max_batch_rows {
-            let next = match queue.try_recv() {
-                Ok(submission) => Some(submission),
-                Err(_) => tokio::select! {
-                    submission = timeout_at(deadline, queue.recv()) => submission.unwrap_or(None),
-                    () = self.closing.cancelled() => None,
-                },
-            };
-            match next {
-                Some(submission) => gathered.add(submission),
-                None => break,
+            // What comes soon after is one batch; what is behind goes on at once.
+            let flush_interval = self.lives.get().config.ingest.flush_interval;
+            if *synced.borrow() <= state.shipped {
+                self.metrics.caught_up();
             }
-        }
-        gathered
-    }
-
-    async fn store(&self, connection: &Arc<Connection>, inserts: Inserts) -> Failures {
-        let mut failures = Failures::default();
-        for rows in &inserts.series {
-            if let Err(error) = self.archive.insert_series(connection, rows).await {
-                failures.all = Some(Arc::new(error));
-                return failures;
-            }
-        }
-        for (day, rows) in &inserts.samples {
-            if let Err(error) = self.archive.insert_samples(connection, rows).await {
-                let error = Arc::new(error);
-                if !matches!(*error, ArchiveError::Refused { .. }) {
-                    // Nobody is there: the other days would only wait for the same. Those that are stored and are
-                    // reported as failed come again, which is harmless.
-                    failures.all = Some(error);
-                    return failures;
+            let behind = self.wal.unshipped().unwrap_or_default() > BEHIND;
+            if !behind {
+                let rest = flush_interval.saturating_sub(began.elapsed());
+                if timeout(rest, self.closing.cancelled()).await.is_ok() {
+                    return;
                 }
-                failures.days.insert(*day, error);
             }
         }
-        failures
     }
-}
 
-/// A batch for one connection, and the requests that wait for it.
-struct Gathered {
-    connection: Arc<Connection>,
-    batch: Batch,
-    waiting: Vec<Waiting>,
-}
-
-impl Gathered {
-    fn add(&mut self, Submission { rows, since: _, room, answer }: Submission) {
-        if !Arc::ptr_eq(&rows.connection, &self.connection) {
-            // An error means that the sender has gone.
-            drop(answer.send(Err(Arc::new(ArchiveError::Replaced))));
-            return;
+    /// Ships what is before `plan.end`, or the first part of it.
+    async fn ship(&self, reader: Reader, state: &mut State, plan: Plan) -> Result<Reader, Closing> {
+        // A batch that was planned before is read as a whole: it was cut to its size then.
+        let most = if state.planned.is_some() { usize::MAX } else { plan.max_rows };
+        let (reader, chunk) = self.read(reader, plan.end, most).await?;
+        let end = chunk.as_ref().map_or(plan.end, |chunk| chunk.end);
+        if let Some(chunk) = chunk {
+            state.planned = Some(Plan { end, ..plan });
+            self.save(state).await?;
+            let reader = self.store(reader, chunk, state, plan.max_rows).await?;
+            self.done(state, end).await?;
+            return Ok(reader);
         }
-        let mut days: Vec<Day> = rows.samples.iter().map(SampleRow::day).collect();
-        days.sort_unstable();
-        days.dedup();
-        self.batch.add(rows.samples, rows.series);
-        self.waiting.push(Waiting { days, _room: room, answer });
+        self.done(state, end).await?;
+        Ok(reader)
+    }
+
+    async fn done(&self, state: &mut State, end: Position) -> Result<(), Closing> {
+        (state.shipped, state.planned) = (end, None);
+        self.save(state).await?;
+        let (wal, limit) = (self.wal.clone(), self.lives.get().config.wal.max_bytes);
+        if let Err(error) = blocking(move || wal.clean(limit)).await {
+            warn!(%error, "failed to delete what is shipped");
+        }
+        Ok(())
+    }
+
+    async fn read(&self, reader: Reader, until: Position, most: usize) -> Result<(Reader, Option<Chunk>), Closing> {
+        let mut reader = reader;
+        loop {
+            let (same, outcome) = blocking(move || {
+                let outcome = reader.next(until, most);
+                (reader, outcome)
+            })
+            .await;
+            reader = same;
+            match outcome {
+                Ok(chunk) => return Ok((reader, chunk)),
+                Err(error) => self.pause(&error).await?,
+            }
+        }
+    }
+
+    async fn save(&self, state: &State) -> Result<(), Closing> {
+        loop {
+            let (wal, state) = (self.wal.clone(), state.clone());
+            match blocking(move || wal.save(&state)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.pause(&error).await?,
+            }
+        }
+    }
+
+    async fn pause(&self, error: &WalError) -> Result<(), Closing> {
+        error!(%error, "the log cannot be shipped; trying again");
+        self.rest(DISK_PAUSE).await
+    }
+
+    async fn rest(&self, pause: Duration) -> Result<(), Closing> {
+        tokio::select! {
+            () = self.closing.cancelled() => Err(Closing),
+            () = sleep(pause) => Ok(()),
+        }
+    }
+
+    /// Sends a batch until ClickHouse has it.
+    async fn store(&self, reader: Reader, chunk: Chunk, state: &State, max_rows: usize) -> Result<Reader, Closing> {
+        let Chunk { samples, series, .. } = chunk;
+        let inserts = blocking(move || batch::of_days(samples, max_rows)).await;
+        let mut batch = Batch { reader, series, done: vec![false; inserts.len()], inserts, connection: None, max_rows };
+        let mut pause = FIRST_PAUSE;
+        let mut said = None;
+        loop {
+            let outcome = match self.archive.prepared() {
+                Ok(connection) => self.try_store(&mut batch, &connection, state).await,
+                Err(error) => Err(error.into()),
+            };
+            let Err(error) = outcome else {
+                if said.is_some() {
+                    info!("ClickHouse takes batches again");
+                }
+                return Ok(batch.reader);
+            };
+            let text = error.to_string();
+            if said.as_ref() != Some(&text) {
+                warn!(%error, "a batch waits: it is sent again until ClickHouse has it, and the log keeps it");
+                said = Some(text);
+            }
+            self.rest(pause).await?;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn try_store(
+        &self,
+        batch: &mut Batch,
+        connection: &Arc<Connection>,
+        state: &State,
+    ) -> Result<(), StoreError> {
+        if batch.connection.as_ref().is_none_or(|known| !Arc::ptr_eq(known, connection)) {
+            // Another server knows nothing of what this one took.
+            batch.connection = Some(connection.clone());
+            batch.done.fill(false);
+        }
+        // They go first: a sample whose series is unknown could not be found.
+        for rows in batch::of_months(batch.unknown_series(connection)?, batch.max_rows) {
+            self.archive.insert_series(connection, &rows).await?;
+        }
+        for (place, rows) in batch.inserts.iter().enumerate() {
+            if batch.done[place] {
+                continue;
+            }
+            let token = state.token(&place.to_string());
+            match self.archive.insert_samples(connection, rows, &token).await {
+                Ok(()) => {
+                    self.metrics.samples_stored.inc_by(rows.len() as u64);
+                }
+                Err(error) if error.is_of_the_rows() => {
+                    let folder = self.wal.dead_letters();
+                    if let Err(io) = dead::write(&folder, &token, rows, &error) {
+                        error!(error = %io, folder = %folder.display(), "failed to put a batch aside; trying again");
+                        return Err(error.into());
+                    }
+                    self.metrics.samples_dead.inc_by(rows.len() as u64);
+                    error!(%error, folder = %folder.display(), token, rows = rows.len(), "ClickHouse refuses a batch for what is in it: it is put aside");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            batch.done[place] = true;
+        }
+        Ok(())
     }
 }
 
-#[derive(Default)]
-struct Failures {
-    all: Option<Arc<ArchiveError>>,
-    days: HashMap<Day, Arc<ArchiveError>>,
+/// A batch that is being sent.
+struct Batch {
+    reader: Reader,
+    series: Vec<(u32, u128, Day)>,
+    inserts: Vec<Vec<SampleRow>>,
+    /// Which of them are there.
+    done: Vec<bool>,
+    /// Where.
+    connection: Option<Arc<Connection>>,
+    max_rows: usize,
 }
 
-impl Failures {
-    fn of(&self, day: Day) -> Option<Arc<ArchiveError>> {
-        self.all.as_ref().or_else(|| self.days.get(&day)).cloned()
+impl Batch {
+    /// Rows of series that are not known to be stored.
+    fn unknown_series(&self, connection: &Connection) -> Result<Vec<SeriesRow>, WalError> {
+        let mut rows = Vec::new();
+        for (number, series_id, month) in connection.unknown(&self.series) {
+            // A chunk names only series that its segment defines.
+            let Some(labels) = self.reader.labels(number)? else { continue };
+            let (mut metric_name, mut others) = (String::new(), Vec::new());
+            for (name, value) in labels.iter() {
+                if name == METRIC_NAME {
+                    value.clone_into(&mut metric_name);
+                } else {
+                    others.push((name.to_owned(), value.to_owned()));
+                }
+            }
+            let vm_key = labels.identity().vm_key;
+            rows.push(SeriesRow { month, series_id, vm_key, metric_name, labels: others });
+        }
+        Ok(rows)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Why a batch is not there yet.
+#[derive(Debug, thiserror::Error)]
+enum StoreError {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Log(#[from] WalError),
+}
 
-    #[test]
-    fn room_is_given_while_there_is_some_and_to_anything_when_all_is_free() {
-        let metrics = Metrics::new();
-        let take = |bytes| Room::take(bytes, 100, &metrics);
-        let large = take(300).unwrap();
-        assert!(take(1).is_none());
-        drop(large);
-        let (most, rest) = (take(60).unwrap(), take(40).unwrap());
-        assert!(take(1).is_none());
-        drop(most);
-        assert!(take(61).is_none() && take(60).is_some());
-        drop(rest);
-        assert_eq!(metrics.queued_bytes.get(), 0);
+/// Work of the disk or of a second of CPU.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
     }
 }

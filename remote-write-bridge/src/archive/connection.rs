@@ -104,9 +104,10 @@ impl Connection {
         }
     }
 
-    /// Whether a series' row of a month is stored.
-    pub(crate) fn knows(&self, series_id: u128, month: Day) -> bool {
-        self.known().contains(&(series_id, month))
+    /// Those of some series whose row of a month is not known to be stored.
+    pub(crate) fn unknown(&self, series: &[(u32, u128, Day)]) -> Vec<(u32, u128, Day)> {
+        let known = self.known();
+        series.iter().filter(|(_, series_id, month)| !known.contains(&(*series_id, *month))).copied().collect()
     }
 
     pub(super) fn remember(&self, rows: &[SeriesRow]) {

@@ -13,6 +13,10 @@ use super::schema::SchemaError;
 /// NETWORK_ERROR, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, TOO_MANY_PARTS, UNKNOWN_STATUS_OF_INSERT,
 /// KEEPER_EXCEPTION.
 const PASSING: [u32; 9] = [159, 202, 209, 210, 241, 242, 252, 319, 999];
+/// Codes that are about what is in a batch, and will not change: CANNOT_READ_ALL_DATA, CANNOT_PARSE_DATE,
+/// CANNOT_PARSE_DATETIME, TYPE_MISMATCH, INCORRECT_DATA, CANNOT_CONVERT_TYPE, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
+/// VIOLATED_CONSTRAINT.
+const OF_THE_ROWS: [u32; 8] = [33, 38, 41, 53, 70, 117, 321, 469];
 /// UNKNOWN_TABLE, UNKNOWN_DATABASE.
 const MISSING: [u32; 2] = [60, 81];
 /// CANNOT_COMPILE_REGEXP.
@@ -88,6 +92,11 @@ impl ArchiveError {
             | Self::Schema(_)
             | Self::TooMany { .. } => false,
         }
+    }
+
+    /// Whether what was sent will be refused for ever.
+    pub(crate) fn is_of_the_rows(&self) -> bool {
+        matches!(self, Self::Refused { code: Some(code), .. } if OF_THE_ROWS.contains(code))
     }
 
     /// Whether the tables have gone.

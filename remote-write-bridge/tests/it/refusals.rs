@@ -17,14 +17,16 @@ async fn bodies_that_are_no_write_request_are_refused_with_the_reason() {
     let good = packed(&write_request(&[series(&[("__name__", "up")], &[(now(), 1.)])]));
     let v1 = "application/x-protobuf";
     let v2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    let v3 = "application/x-protobuf;proto=io.prometheus.write.v3.Request";
     let bomb = packed(&vec![0; 200_000]);
-    let cases: [(&str, &str, Body, u16, &str); 9] = [
+    let cases: [(&str, &str, Body, u16, &str); 10] = [
+        (v2, "snappy", good.clone().into(), 400, "a field of version 1.0 in a message of version 2.0"),
         (
-            v2,
+            v3,
             "snappy",
             good.clone().into(),
             415,
-            "expected `content-type: application/x-protobuf` with a message of version 1.0, found `application/x-protobuf;proto=io.prometheus.write.v2.Request`; in Prometheus' remote_write set `protobuf_message: prometheus.WriteRequest`\n",
+            "expected `content-type: application/x-protobuf` with a message that is known here, found `application/x-protobuf;proto=io.prometheus.write.v3.Request`; check that the sender is a Prometheus or speaks its remote protocols\n",
         ),
         ("application/json", "snappy", good.clone().into(), 415, "found `application/json`"),
         (v1, "gzip", good.clone().into(), 415, "expected `content-encoding: snappy`, found `gzip`"),
@@ -33,7 +35,7 @@ async fn bodies_that_are_no_write_request_are_refused_with_the_reason() {
             "snappy",
             "not snappy".into(),
             400,
-            "; check that the sender is a Prometheus or speaks its remote protocol 1.0\n",
+            "; check that the sender is a Prometheus or speaks its remote protocols\n",
         ),
         (v1, "snappy", packed(b"\x0a\x05nope").into(), 400, "expected a protobuf message prometheus.WriteRequest: "),
         (v1, "snappy", good[..good.len() / 2].to_vec().into(), 400, "expected a body packed as a snappy block: "),
@@ -90,9 +92,11 @@ async fn what_cannot_be_stored_is_refused_and_the_rest_is_stored() {
     assert!(text.starts_with("stored 1 of 4 samples; refused: 1 too_old (first: `fine{}` at "), "{text}");
     assert!(text.contains("1 invalid_labels (first: `double{a=\"1\",a=\"2\"}` has label `a` twice)"), "{text}");
     assert!(text.contains("1 too_far_in_future (first: `future{}` at "), "{text}");
+    archive.settle().await;
     assert_eq!(archive.sql("SELECT count(), any(value) FROM samples FINAL").await, "1\t1");
     assert_eq!(archive.metric("lynceus_bridge_refused_total{reason=\"too_old\"}").await, 1.);
     assert_eq!(archive.metric("lynceus_bridge_samples_received_total").await, 4.);
+    assert_eq!(archive.metric("lynceus_bridge_samples_accepted_total").await, 1.);
     assert_eq!(archive.metric("lynceus_bridge_samples_stored_total").await, 1.);
 }
 
@@ -154,7 +158,8 @@ async fn the_metrics_are_as_promtool_wants_them() {
     let problems: Vec<_> = problems.lines().filter(|line| !line.contains("no help text")).collect();
     assert!(problems.is_empty(), "{problems:?}\n{page}");
     for name in [
-        "write_requests_total{outcome=\"stored\"} 1",
+        "write_requests_total{outcome=\"accepted\"} 1",
+        "samples_accepted_total 1",
         "samples_stored_total 1",
         "inserts_total{table=\"samples\",outcome=\"success\"} 1",
         "clickhouse_up 1",

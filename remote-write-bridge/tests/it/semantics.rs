@@ -122,6 +122,7 @@ async fn matchers_mean_what_they_mean_to_prometheus() {
     let response = post(&client, &format!("{prometheus}/api/v1/write"), body.clone()).await;
     assert_eq!(response.status(), StatusCode::NO_CONTENT, "{}", response.text().await.unwrap());
     assert_eq!(archive.post("/api/v1/write", body).await.status(), StatusCode::NO_CONTENT);
+    archive.settle().await;
 
     let (eq, ne, re, nre) = (0, 1, 2, 3);
     let a = (eq, "__name__", "a");

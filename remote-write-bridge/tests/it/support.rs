@@ -45,7 +45,7 @@ impl Archive {
     pub(crate) async fn start_with(config: &str) -> Self {
         let mut archive = Self::start_without_engine(config).await;
         archive.start_engine().await;
-        archive.wait_until_ready().await;
+        archive.wait_for_engine().await;
         archive
     }
 
@@ -77,13 +77,26 @@ impl Archive {
         self.bridge = start_bridge(self.dir.path(), port).await;
     }
 
-    pub(crate) async fn is_ready(&self) -> bool {
-        self.http.get(format!("{}/-/ready", self.url)).send().await.unwrap().status() == StatusCode::OK
+    /// Whether the bridge can use the engine.
+    pub(crate) async fn has_engine(&self) -> bool {
+        self.metric("lynceus_bridge_clickhouse_up").await == 1.
     }
 
-    pub(crate) async fn wait_until_ready(&self) {
-        eventually(LIMIT, "the bridge", || async {
-            anyhow::ensure!(self.is_ready().await, "not ready; its log:\n{}", self.bridge.log());
+    pub(crate) async fn wait_for_engine(&self) {
+        eventually(LIMIT, "the engine", || async {
+            anyhow::ensure!(self.has_engine().await, "its log:\n{}", self.bridge.log());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Waits until the engine has all that was acknowledged.
+    pub(crate) async fn settle(&self) {
+        let now = now() as f64 / 1000.;
+        eventually(LIMIT, "all in the engine", || async {
+            let caught_up = self.metric("lynceus_bridge_caught_up_timestamp_seconds").await;
+            anyhow::ensure!(caught_up > now, "{caught_up}, not {now}; the log:\n{}", self.bridge.log());
             Ok(())
         })
         .await
@@ -94,11 +107,12 @@ impl Archive {
         self.post("/api/v1/write", wire::packed(&wire::write_request(series))).await
     }
 
-    /// Writes what must be stored.
+    /// Writes what must be stored, and waits until it can be read.
     pub(crate) async fn store(&self, series: &[Series]) {
         let response = self.write(series).await;
         let status = response.status();
         assert_eq!((status, response.text().await.unwrap().as_str()), (StatusCode::NO_CONTENT, ""));
+        self.settle().await;
     }
 
     pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Response {
@@ -163,6 +177,7 @@ async fn start_bridge(dir: &Path, port: u16) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lynceus-bridge"));
     command.arg("--config.file").arg(dir.join("bridge.yml"));
     command.arg("--web.listen-address").arg(format!("127.0.0.1:{port}"));
+    command.arg("--storage.path").arg(dir.join("bridge-data"));
     command.args(["--log.level", "debug"]);
     let mut process = Process::start("bridge", command, dir).unwrap();
     process.wait_for_http(&format!("http://127.0.0.1:{port}/-/healthy"), LIMIT).await.unwrap();

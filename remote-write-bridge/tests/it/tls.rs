@@ -47,7 +47,7 @@ async fn clickhouse_behind_tls_is_trusted_only_when_told_so() {
     archive.restart_bridge(&url).await;
     let refused = eventually(LIMIT, "the refusal", || async {
         let log = archive.bridge.log();
-        let line = log.lines().find(|line| line.contains("not ready")).map(String::from);
+        let line = log.lines().find(|line| line.contains("ClickHouse cannot be used")).map(String::from);
         line.ok_or_else(|| anyhow::anyhow!("{log}"))
     });
     let refused = refused.await.unwrap();
@@ -57,7 +57,7 @@ async fn clickhouse_behind_tls_is_trusted_only_when_told_so() {
 
     for tls in ["ca_file: ca.pem".to_owned(), format!("pinned_sha256: [{fingerprint}]")] {
         archive.restart_bridge(&format!("{url}  tls:\n    {tls}\n")).await;
-        archive.wait_until_ready().await;
+        archive.wait_for_engine().await;
         archive.store(&[series(&[("__name__", "up")], &[(now(), 1.)])]).await;
     }
 }

@@ -1,0 +1,283 @@
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::*;
+use crate::wire;
+
+const DAY: i64 = 86_400_000;
+const NOW: i64 = 20_000 * DAY;
+
+const RANGE: TimeRange =
+    TimeRange { now: NOW, retention: Duration::from_secs(730 * 86_400), max_future: Duration::from_secs(3600) };
+
+/// The messages of 2.0, as prost writes them.
+mod v2_messages {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Request {
+        #[prost(string, repeated, tag = "4")]
+        pub(super) symbols: Vec<String>,
+        #[prost(message, repeated, tag = "5")]
+        pub(super) timeseries: Vec<TimeSeries>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct TimeSeries {
+        #[prost(uint32, repeated, tag = "1")]
+        pub(super) labels_refs: Vec<u32>,
+        #[prost(message, repeated, tag = "2")]
+        pub(super) samples: Vec<crate::wire::Sample>,
+        #[prost(message, repeated, tag = "3")]
+        pub(super) histograms: Vec<crate::wire::Unread>,
+        #[prost(message, repeated, tag = "4")]
+        pub(super) exemplars: Vec<crate::wire::Unread>,
+        #[prost(message, optional, tag = "5")]
+        pub(super) metadata: Option<Metadata>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Metadata {
+        #[prost(int32, tag = "1")]
+        pub(super) kind: i32,
+    }
+}
+
+fn series(labels: &[(&str, &str)], times: &[i64]) -> wire::TimeSeries {
+    let label = |(name, value): &(&str, &str)| wire::Label { name: (*name).into(), value: (*value).into() };
+    wire::TimeSeries {
+        labels: labels.iter().map(label).collect(),
+        samples: times.iter().map(|timestamp| wire::Sample { value: 1., timestamp: *timestamp }).collect(),
+        ..wire::TimeSeries::default()
+    }
+}
+
+fn request(timeseries: Vec<wire::TimeSeries>) -> Vec<u8> {
+    wire::WriteRequest { timeseries, metadata: vec![] }.encode_to_vec()
+}
+
+/// The same as 2.0.
+fn request_v2(timeseries: &[wire::TimeSeries]) -> Vec<u8> {
+    let mut symbols = vec![String::new()];
+    let mut reference = |text: &str| {
+        let place = symbols.iter().position(|known| known == text).unwrap_or_else(|| {
+            symbols.push(text.to_owned());
+            symbols.len() - 1
+        });
+        u32::try_from(place).unwrap()
+    };
+    let mut of = |series: &wire::TimeSeries| v2_messages::TimeSeries {
+        labels_refs: series.labels.iter().flat_map(|label| [reference(&label.name), reference(&label.value)]).collect(),
+        samples: series.samples.clone(),
+        histograms: series.histograms.clone(),
+        exemplars: series.exemplars.clone(),
+        metadata: Some(v2_messages::Metadata::default()),
+    };
+    let timeseries = timeseries.iter().map(&mut of).collect();
+    v2_messages::Request { symbols, timeseries }.encode_to_vec()
+}
+
+/// What is kept of each series: labels and samples.
+type Kept = Vec<(Vec<(String, String)>, Vec<(i64, u64)>)>;
+
+fn kept(accepted: &Accepted) -> Kept {
+    let mut rest = accepted.samples.as_slice();
+    let mut found = Vec::new();
+    for (series, samples) in &accepted.series {
+        let (own, others) = rest.split_at(*samples);
+        rest = others;
+        let labels = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        found.push((labels, own.iter().map(|sample| (sample.timestamp, sample.value.to_bits())).collect()));
+    }
+    assert!(rest.is_empty());
+    found
+}
+
+fn check(timeseries: Vec<wire::TimeSeries>, stored: usize, refused: &str) {
+    for (version, body) in [(Version::V1, request(timeseries.clone())), (Version::V2, request_v2(&timeseries))] {
+        let registry = Registry::new();
+        // What is known does not change what is kept.
+        for _ in 0..2 {
+            let accepted = accept(version, &body, &registry, RANGE).unwrap();
+            assert_eq!(
+                (accepted.samples.len(), accepted.refused.to_string().as_str()),
+                (stored, refused),
+                "{version:?}"
+            );
+            assert_eq!(kept(&accepted).iter().map(|(_, samples)| samples.len()).sum::<usize>(), stored);
+        }
+    }
+}
+
+#[test]
+fn the_edges_of_the_accepted_time_are_in() {
+    check(vec![series(&[("a", "b")], &[NOW, NOW - 730 * DAY, NOW + 3_600_000])], 3, "");
+}
+
+#[test]
+fn samples_outside_the_accepted_time_are_refused_by_themselves() {
+    check(
+        vec![series(&[("__name__", "up"), ("a", "b")], &[NOW, NOW - 730 * DAY - 1, NOW + 3_600_001, 0, i64::MAX])],
+        1,
+        "2 too_old (first: `up{a=\"b\"}` at 2022-10-04T23:59:59.999Z is older than retention.samples (730d)); \
+         2 too_far_in_future (first: `up{a=\"b\"}` at 2024-10-04T01:00:00.001Z is ahead of the clock by more than \
+         ingest.max_future (1h))",
+    );
+}
+
+#[test]
+fn a_series_with_invalid_labels_does_not_cost_the_others() {
+    let broken = series(&[("a", "1"), ("a", "2")], &[NOW, NOW + 1]);
+    let others = series(&[("__name__", "up")], &[NOW]);
+    check(vec![broken, others], 1, "2 invalid_labels (first: `{a=\"1\",a=\"2\"}` has label `a` twice)");
+}
+
+#[test]
+fn what_has_no_table_is_refused_and_its_floats_are_stored() {
+    let mut one = series(&[("__name__", "up")], &[NOW]);
+    one.exemplars = vec![wire::Unread {}];
+    check(vec![one], 1, "1 exemplar (first: `up{}`; set send_exemplars: false)");
+    let mut one = series(&[("__name__", "up")], &[]);
+    one.histograms = vec![wire::Unread {}; 2];
+    check(vec![one], 0, "2 native_histogram (first: `up{}`; set send_native_histograms: false)");
+}
+
+#[test]
+fn a_series_of_version_2_has_samples_or_histograms() {
+    let mut one = series(&[("__name__", "up")], &[NOW]);
+    one.histograms = vec![wire::Unread {}];
+    let registry = Registry::new();
+    let pure = series(&[("__name__", "up")], &[NOW]);
+    for _ in 0..2 {
+        let accepted = accept(Version::V2, &request_v2(&[one.clone(), pure.clone()]), &registry, RANGE).unwrap();
+        let refused =
+            "2 invalid_labels (first: `up{}` has samples and histograms, of which a series has only one kind)";
+        assert_eq!((accepted.refused.to_string().as_str(), accepted.samples.len()), (refused, 1));
+    }
+}
+
+#[test]
+fn references_that_lead_nowhere_are_refused_by_themselves() {
+    let broken = |labels_refs: &[u32], refused: &str| {
+        let sample = wire::Sample { value: 1., timestamp: NOW };
+        let of = |labels_refs: &[u32]| v2_messages::TimeSeries {
+            labels_refs: labels_refs.to_vec(),
+            samples: vec![sample],
+            ..v2_messages::TimeSeries::default()
+        };
+        let symbols = ["", "__name__", "up"].map(String::from).to_vec();
+        let body = v2_messages::Request { symbols, timeseries: vec![of(labels_refs), of(&[1, 2])] }.encode_to_vec();
+        let accepted = accept(Version::V2, &body, &Registry::new(), RANGE).unwrap();
+        assert_eq!((accepted.refused.to_string().as_str(), accepted.samples.len()), (refused, 1));
+    };
+    broken(&[1, 3], "1 invalid_labels (first: `?{}` has a reference to symbol 3, where the request has 3)");
+    broken(&[1], "1 invalid_labels (first: `{}` has 1 references to symbols, which is no list of pairs)");
+    broken(&[0, 2], "1 invalid_labels (first: `{=\"up\"}` has a label without a name)");
+    broken(&[1, 2].repeat(300), "1 invalid_labels (first: `up{}` has 300 labels, at most 256 are taken)");
+}
+
+#[test]
+fn a_message_of_the_other_version_is_none() {
+    let one = vec![series(&[("__name__", "up")], &[NOW])];
+    let error = accept(Version::V2, &request(one), &Registry::new(), RANGE).unwrap_err();
+    assert_eq!(error.reason, "a field of version 1.0 in a message of version 2.0");
+    let first = v2_messages::Request { symbols: vec!["x".into()], timeseries: vec![] }.encode_to_vec();
+    let error = accept(Version::V2, &first, &Registry::new(), RANGE).unwrap_err();
+    assert_eq!(error.to_string(), "at byte 2: the first symbol is not empty");
+}
+
+#[test]
+fn labels_that_stand_apart_name_the_same_series() {
+    // A label, a sample, another label.
+    let whole = series(&[("a", "1"), ("b", "2")], &[NOW]).encode_to_vec();
+    let label = |name: &str, value: &str| {
+        let label = wire::Label { name: name.into(), value: value.into() }.encode_to_vec();
+        [vec![0x0a, u8::try_from(label.len()).unwrap()], label].concat()
+    };
+    let sample = whole[label("a", "1").len() * 2..].to_vec();
+    let apart = [label("a", "1"), sample, label("b", "2")].concat();
+    let body = |series: &[u8]| [vec![0x0a, u8::try_from(series.len()).unwrap()], series.to_vec()].concat();
+    let registry = Registry::new();
+    let both: Vec<_> = [&whole, &apart, &whole, &apart]
+        .map(|series| kept(&accept(Version::V1, &body(series), &registry, RANGE).unwrap()))
+        .into();
+    assert!(both.iter().all(|kept| *kept == both[0] && kept[0].0.len() == 2), "{both:?}");
+}
+
+#[test]
+fn text_that_is_not_utf8_costs_its_series_only() {
+    let mut body = request(vec![series(&[("a", "1"), ("b", "xyz")], &[NOW]), series(&[("b", "2")], &[NOW])]);
+    let at = body.windows(3).position(|bytes| bytes == b"xyz").unwrap();
+    body[at + 1] = 0xff;
+    let accepted = accept(Version::V1, &body, &Registry::new(), RANGE).unwrap();
+    let refused = "1 invalid_labels (first: `{a=\"1\",b=\"x\u{fffd}z\"}` has a label that is not UTF-8)";
+    assert_eq!((accepted.refused.to_string().as_str(), accepted.samples.len()), (refused, 1));
+}
+
+fn any_series() -> impl Strategy<Value = wire::TimeSeries> {
+    let label = ("[a-c_]{0,3}", "[x-zä]{0,3}").prop_map(|(name, value)| wire::Label { name, value });
+    let value = prop_oneof![any::<u64>().prop_map(f64::from_bits), Just(0.), Just(-0.), Just(1.)];
+    let time = prop_oneof![NOW - DAY..NOW, any::<i64>(), Just(0)];
+    let sample = (value, time).prop_map(|(value, timestamp)| wire::Sample { value, timestamp });
+    (prop::collection::vec(label, 0..5), prop::collection::vec(sample, 0..4), 0usize..2).prop_map(
+        |(labels, samples, exemplars)| wire::TimeSeries {
+            labels,
+            samples,
+            exemplars: vec![wire::Unread {}; exemplars],
+            histograms: vec![],
+        },
+    )
+}
+
+/// What prost says of the same bytes, sorted out in the plainest way.
+fn oracle(body: &[u8]) -> (Kept, u64) {
+    let request = wire::WriteRequest::decode(body).unwrap();
+    let mut received = 0;
+    let mut kept = Vec::new();
+    for series in request.timeseries {
+        received += series.samples.len() as u64;
+        let mut labels: Vec<_> = series.labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect();
+        labels.retain(|(name, value)| name.is_empty() || !value.is_empty());
+        labels.sort();
+        let unique = labels.windows(2).all(|pair| pair[0].0 != pair[1].0);
+        if labels.is_empty() || labels[0].0.is_empty() || !unique {
+            continue;
+        }
+        let in_range = |sample: &&wire::Sample| (NOW - 730 * DAY..=NOW + 3_600_000).contains(&sample.timestamp);
+        let samples: Vec<_> =
+            series.samples.iter().filter(in_range).map(|sample| (sample.timestamp, sample.value.to_bits())).collect();
+        if !samples.is_empty() {
+            kept.push((labels, samples));
+        }
+    }
+    (kept, received)
+}
+
+proptest! {
+    #[test]
+    fn both_decoders_say_what_prost_says(timeseries in prop::collection::vec(any_series(), 0..6)) {
+        let body = request(timeseries.clone());
+        let expected = oracle(&body);
+        for (version, body) in [(Version::V1, body), (Version::V2, request_v2(&timeseries))] {
+            let registry = Registry::new();
+            for _ in 0..2 {
+                let accepted = accept(version, &body, &registry, RANGE).unwrap();
+                prop_assert_eq!((kept(&accepted), accepted.received), expected.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn damage_never_panics(
+        timeseries in prop::collection::vec(any_series(), 1..4),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        for (version, mut body) in [(Version::V1, request(timeseries.clone())), (Version::V2, request_v2(&timeseries))] {
+            for (at, byte) in &edits {
+                let at = at.index(body.len());
+                body[at] = *byte;
+            }
+            body.truncate(cut.index(body.len() + 1));
+            drop(accept(version, &body, &Registry::new(), RANGE));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The series that senders have named: found again by the bytes of their labels, without reading them.
+//!
+//! A sender names a series in the same bytes each time. Their seeded 128-bit hash leads to the [`Series`], so only the
+//! first request of a series is parsed, checked and sorted. Who may write cannot make two label sets collide: the seed
+//! is random in each process. What is not named for two hours is forgotten, which costs one more parsing.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+use crate::labels::LabelSet;
+
+/// A series that was not named for so long is forgotten.
+const FORGET: Duration = Duration::from_secs(2 * 3600);
+
+/// A series.
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) labels: LabelSet,
+    /// Its number in the segment of the log that is written now: number of the segment, number within it. Only the
+    /// task that writes the log uses it.
+    pub(crate) place: AtomicU64,
+    /// Seconds of the registry's clock.
+    named: AtomicU32,
+}
+
+impl Series {
+    /// Of these labels.
+    pub(crate) fn new(labels: LabelSet) -> Self {
+        let (place, named) = (AtomicU64::new(u64::MAX), AtomicU32::new(0));
+        Self { labels, place, named }
+    }
+}
+
+/// The hash of the bytes that name a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key(u128);
+
+impl std::hash::Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Its lower half is as good a hash as any.
+        state.write_u64(self.0 as u64);
+    }
+}
+
+/// Takes a hash as it is.
+#[derive(Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxhash_rust::xxh3::xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+type Map = HashMap<Key, Arc<Series>, BuildHasherDefault<AsItIs>>;
+
+/// All series that are known.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    seed: u64,
+    start: Instant,
+    series: RwLock<Map>,
+}
+
+/// Looks series up.
+pub(crate) struct Lookup<'a> {
+    series: RwLockReadGuard<'a, Map>,
+    now: u32,
+}
+
+impl Registry {
+    /// Empty.
+    pub(crate) fn new() -> Self {
+        Self { seed: rand::random(), start: Instant::now(), series: RwLock::default() }
+    }
+
+    /// The key of the bytes that name a series; those of different formats have different `salt`s.
+    #[inline]
+    pub(crate) fn key(&self, bytes: &[u8], salt: u64) -> Key {
+        Key(xxh3_128_with_seed(bytes, self.seed.wrapping_add(salt)))
+    }
+
+    /// A hash of a part of such bytes.
+    #[inline]
+    pub(crate) fn part(&self, bytes: &[u8]) -> u128 {
+        xxh3_128_with_seed(bytes, self.seed)
+    }
+
+    /// Looks up while nobody adds.
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup { series: self.series.read().unwrap_or_else(PoisonError::into_inner), now: self.now() }
+    }
+
+    /// Adds series.
+    pub(crate) fn add(&self, new: Vec<(Key, Arc<Series>)>) {
+        if new.is_empty() {
+            return;
+        }
+        let now = self.now();
+        let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, found) in new {
+            found.named.store(now, Ordering::Relaxed);
+            series.insert(key, found);
+        }
+    }
+
+    /// Forgets what was not named for long.
+    pub(crate) fn forget(&self) {
+        let oldest = self.now().saturating_sub(u32::try_from(FORGET.as_secs()).unwrap_or(u32::MAX));
+        let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        series.retain(|_, series| series.named.load(Ordering::Relaxed) >= oldest);
+        series.shrink_to_fit();
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.series.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn now(&self) -> u32 {
+        u32::try_from(self.start.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Lookup<'_> {
+    /// A series that is known.
+    #[inline]
+    pub(crate) fn get(&self, key: Key) -> Option<Arc<Series>> {
+        let series = self.series.get(&key)?;
+        // Written only when it changes: it is shared between CPUs.
+        if series.named.load(Ordering::Relaxed) != self.now {
+            series.named.store(self.now, Ordering::Relaxed);
+        }
+        Some(series.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_is_found_by_its_bytes_and_format() {
+        let registry = Registry::new();
+        let series = Arc::new(Series::new(LabelSet::of([("__name__", "up")]).unwrap()));
+        registry.add(vec![(registry.key(b"up", 1), series.clone())]);
+        assert!(Arc::ptr_eq(&registry.lookup().get(registry.key(b"up", 1)).unwrap(), &series));
+        assert!(registry.lookup().get(registry.key(b"up", 2)).is_none());
+        assert!(registry.lookup().get(registry.key(b"down", 1)).is_none());
+    }
+
+    #[test]
+    fn what_is_named_is_not_forgotten() {
+        let registry = Registry::new();
+        registry.add(vec![(registry.key(b"up", 1), Arc::new(Series::new(LabelSet::of([("a", "b")]).unwrap())))]);
+        registry.forget();
+        assert_eq!(registry.len(), 1);
+    }
+}

@@ -1,0 +1,148 @@
+//! Reads the log in order, as rows for ClickHouse.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::record::{self, Defined};
+use super::segment::{self, FRAME, Found, HEAD, Segment};
+use super::{Folder, Position, WalError};
+use crate::archive::SampleRow;
+use crate::labels::LabelSet;
+use crate::time::{self, Day};
+
+/// A part of the log that becomes one batch.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// Where the next one begins.
+    pub(crate) end: Position,
+    pub(crate) samples: Vec<SampleRow>,
+    /// Its series, by number within the segment, and the months of their samples.
+    pub(crate) series: Vec<(u32, u128, Day)>,
+}
+
+/// Where the log is read.
+pub(crate) struct Reader {
+    folder: Arc<Folder>,
+    at: Position,
+    open: Option<Open>,
+}
+
+struct Open {
+    segment: Segment,
+    defined: Vec<Defined>,
+}
+
+impl Reader {
+    pub(super) fn new(folder: Arc<Folder>, at: Position) -> Self {
+        Self { folder, at, open: None }
+    }
+
+    /// The next samples: at least one record, and no more of them once there are `most` samples. All of one segment and
+    /// before `until`, which is a place that was synced, or where a chunk ended. `None` where there are none.
+    pub(crate) fn next(&mut self, until: Position, most: usize) -> Result<Option<Chunk>, WalError> {
+        while self.at < until {
+            if self.open.is_none() && !self.begin()? {
+                self.leave();
+                continue;
+            }
+            let Some(Open { segment, .. }) = &self.open else { continue };
+            let end = if self.at.segment == until.segment { until.offset } else { segment.length()? };
+            if self.at.offset >= end {
+                self.leave();
+                continue;
+            }
+            let chunk = self.chunk(end, most)?;
+            if !chunk.samples.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes to the next segment.
+    fn leave(&mut self) {
+        self.open = None;
+        self.at = Position { segment: self.at.segment + 1, offset: 0 };
+    }
+
+    /// The labels of a series of the last chunk.
+    pub(crate) fn labels(&self, number: u32) -> Result<Option<LabelSet>, WalError> {
+        let Some(Open { segment, defined }) = &self.open else { return Ok(None) };
+        let Some(Defined { labels, .. }) = defined.get(number as usize) else { return Ok(None) };
+        Ok(LabelSet::from_bytes(&segment.bytes(labels.start, labels.end - labels.start)?))
+    }
+
+    /// Opens the segment of now, and reads again what it defines before the place of now. Says whether there is one.
+    fn begin(&mut self) -> Result<bool, WalError> {
+        let Position { segment: number, offset } = self.at;
+        let path = &self.folder.path;
+        if !path.join(segment::name(number)).exists() {
+            return Ok(false);
+        }
+        if segment::log_of(path, number) != Some(self.folder.id) {
+            if segment::size(path, number) > HEAD {
+                error!(folder = %path.display(), segment = number, "a segment is not of this log, or its head is damaged: it is left out");
+                self.folder.metrics.wal_damaged.inc();
+            }
+            return Ok(false);
+        }
+        let segment = Segment::open(path, number)?;
+        self.at.offset = HEAD;
+        self.open = Some(Open { segment, defined: Vec::new() });
+        while self.at.offset < offset {
+            self.record(offset, |_, _, _| {})?;
+        }
+        Ok(true)
+    }
+
+    fn chunk(&mut self, end: u64, most: usize) -> Result<Chunk, WalError> {
+        let (mut samples, mut series) = (Vec::new(), Vec::new());
+        let mut last = (u32::MAX, Day::MAX);
+        while self.at.offset < end && samples.len() < most {
+            self.record(end, |number, defined, sample| {
+                let identity = defined.identity;
+                let row = SampleRow {
+                    vm_key: identity.vm_key,
+                    series_id: identity.series_id,
+                    timestamp: sample.timestamp,
+                    value: sample.value,
+                };
+                let day = row.day();
+                if last != (number, day) {
+                    last = (number, day);
+                    series.push((number, identity.series_id, day));
+                }
+                samples.push(row);
+            })?;
+        }
+        let mut seen = HashSet::with_capacity(series.len());
+        for (_, _, day) in &mut series {
+            *day = time::month(*day);
+        }
+        series.retain(|(number, _, month)| seen.insert((*number, *month)));
+        Ok(Chunk { end: self.at, samples, series })
+    }
+
+    /// Reads the record of now, and goes on behind it.
+    fn record(&mut self, end: u64, each: impl FnMut(u32, &Defined, crate::ingest::Sample)) -> Result<(), WalError> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let at = self.at.offset;
+        let (next, reason) = match open.segment.record(at, end)? {
+            Found::Record(bytes) => {
+                let outcome = record::read(&bytes, at + FRAME, &mut open.defined, each);
+                (at + FRAME + bytes.len() as u64, outcome.err().map(|error| error.to_string()))
+            }
+            Found::Damaged { next } => (next.unwrap_or(end), Some("its checksum does not fit".to_owned())),
+        };
+        if let Some(reason) = reason {
+            self.folder.metrics.wal_damaged.inc();
+            let aside = self.folder.path.join(format!("{:016}-{at}.damaged", self.at.segment));
+            let kept = std::fs::write(&aside, open.segment.bytes(at, next - at)?).is_ok();
+            error!(segment = %open.segment.path.display(), offset = at, bytes = next - at, reason, kept, aside = %aside.display(), "a record of the log is damaged: it is set aside, and the rest goes on");
+        }
+        self.at.offset = next;
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+use super::*;
+use crate::archive::SampleRow;
+use crate::ingest::Sample;
+use crate::labels::LabelSet;
+use crate::series::Series;
+
+const LIMIT: u64 = 1 << 30;
+
+/// Series of one log: they know their numbers in its segments.
+struct Estate(Vec<Arc<Series>>);
+
+impl Estate {
+    fn new(count: usize) -> Self {
+        let series = |i| Arc::new(Series::new(LabelSet::of([("__name__", format!("m{i}").as_str())]).unwrap()));
+        Self((0..count).map(series).collect())
+    }
+
+    /// A sample of each at this time, with the time as its value.
+    fn at(&self, timestamp: i64) -> Accepted {
+        Accepted {
+            series: self.0.iter().map(|series| (series.clone(), 1)).collect(),
+            samples: self.0.iter().map(|_| Sample { timestamp, value: timestamp as f64 }).collect(),
+            ..Accepted::default()
+        }
+    }
+}
+
+fn open_in(dir: &Path) -> (Wal, Reader, State) {
+    open_with(dir, &Metrics::new())
+}
+
+fn open_with(dir: &Path, metrics: &Metrics) -> (Wal, Reader, State) {
+    loop {
+        match open(dir, metrics.clone()) {
+            // The thread of the one before is about to end.
+            Err(WalError::Locked(_)) => std::thread::sleep(Duration::from_millis(1)),
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+/// The times of all samples that can be read, each as often as there are series.
+fn times(reader: &mut Reader, until: Position) -> Vec<i64> {
+    let mut found = Vec::new();
+    while let Some(chunk) = reader.next(until, 10).unwrap() {
+        assert!(!chunk.samples.is_empty() && !chunk.series.is_empty());
+        for (number, series_id, _) in &chunk.series {
+            assert_eq!(reader.labels(*number).unwrap().unwrap().identity().series_id, *series_id);
+        }
+        found.extend(chunk.samples.iter().map(|row: &SampleRow| row.timestamp));
+    }
+    found
+}
+
+fn synced(wal: &Wal) -> Position {
+    *wal.synced().borrow()
+}
+
+fn only_segment(dir: &Path) -> PathBuf {
+    let segments = segment::list(dir).unwrap();
+    assert_eq!(segments.len(), 1, "{segments:?}");
+    dir.join(segment::name(segments[0]))
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_is_read_in_order_and_again_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let estate = Estate::new(3);
+    let (wal, mut reader, _) = open_in(dir.path());
+    for time in [1, 2, 3] {
+        wal.append(estate.at(time), LIMIT).await.unwrap();
+    }
+    assert_eq!(times(&mut reader, synced(&wal)), [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+    wal.append(estate.at(4), LIMIT).await.unwrap();
+    assert_eq!(times(&mut reader, synced(&wal)), [4, 4, 4]);
+    drop((wal, reader));
+    // Another process knows the series by nothing but the log.
+    let (wal, mut reader, _) = open_in(dir.path());
+    wal.append(estate.at(5), LIMIT).await.unwrap();
+    assert_eq!(times(&mut reader, synced(&wal)), [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5]);
+}
+
+#[tokio::test]
+async fn a_planned_batch_is_the_same_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let estate = Estate::new(4);
+    let (wal, mut reader, mut state) = open_in(dir.path());
+    for time in 1..6 {
+        wal.append(estate.at(time), LIMIT).await.unwrap();
+    }
+    let first = reader.next(synced(&wal), 8).unwrap().unwrap();
+    assert_eq!(first.samples.len(), 8);
+    state.shipped = first.end;
+    let planned = reader.next(synced(&wal), 8).unwrap().unwrap();
+    state.planned = Some(Plan { end: planned.end, max_rows: 3 });
+    wal.save(&state).unwrap();
+    let token = state.token("0");
+    drop((wal, reader));
+    let (_wal, mut reader, state) = open_in(dir.path());
+    let plan = state.planned.unwrap();
+    let again = reader.next(plan.end, usize::MAX).unwrap().unwrap();
+    assert_eq!((again.samples, again.series, again.end), (planned.samples, planned.series, planned.end));
+    assert_eq!((state.token("0"), plan.max_rows), (token, 3));
+}
+
+#[tokio::test]
+async fn a_torn_end_is_cut_and_nothing_else() {
+    for torn in [1, 7, 8, 20] {
+        let dir = tempfile::tempdir().unwrap();
+        let estate = Estate::new(3);
+        let (wal, reader, _) = open_in(dir.path());
+        wal.append(estate.at(1), LIMIT).await.unwrap();
+        let whole = synced(&wal).offset;
+        wal.append(estate.at(2), LIMIT).await.unwrap();
+        let end = synced(&wal).offset;
+        drop((wal, reader));
+        let file = only_segment(dir.path());
+        let bytes = std::fs::read(&file).unwrap();
+        // Cut short, and with zeros where the file had grown already.
+        for tail in [vec![], vec![0; 100]] {
+            let kept = usize::try_from(end).unwrap() - torn;
+            std::fs::write(&file, [&bytes[..kept], &tail].concat()).unwrap();
+            let (wal, mut reader, _) = open_in(dir.path());
+            assert_eq!(file.metadata().unwrap().len(), whole, "{torn} bytes, {} zeros", tail.len());
+            assert_eq!(times(&mut reader, synced(&wal)), [1, 1, 1]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_set_aside_and_the_rest_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let estate = Estate::new(3);
+    let (wal, reader, _) = open_in(dir.path());
+    let mut ends = Vec::new();
+    for time in 1..5 {
+        wal.append(estate.at(time), LIMIT).await.unwrap();
+        ends.push(usize::try_from(synced(&wal).offset).unwrap());
+    }
+    drop((wal, reader));
+    let file = only_segment(dir.path());
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[ends[2] - 1] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let metrics = Metrics::new();
+    let (wal, mut reader, _) = open_with(dir.path(), &metrics);
+    assert_eq!(times(&mut reader, synced(&wal)), [1, 1, 1, 2, 2, 2, 4, 4, 4]);
+    assert_eq!(metrics.wal_damaged.get(), 1);
+    let aside = dir.path().join(format!("{:016}-{}.damaged", 1, ends[1]));
+    assert_eq!(std::fs::read(aside).unwrap(), &bytes[ends[1]..ends[2]]);
+}
+
+#[tokio::test]
+async fn a_segment_of_another_log_is_left_out() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (dir, time) in [(&one, 1), (&other, 2)] {
+        let (wal, ..) = open_in(dir.path());
+        // Each estate numbers its series anew.
+        wal.append(Estate::new(1).at(time), LIMIT).await.unwrap();
+    }
+    let foreign = segment::name(7);
+    std::fs::copy(only_segment(other.path()), one.path().join(&foreign)).unwrap();
+    let (wal, mut reader, _) = open_in(one.path());
+    assert_eq!(times(&mut reader, synced(&wal)), [1]);
+    assert!(one.path().join(foreign).exists());
+}
+
+#[tokio::test]
+async fn a_full_log_refuses_and_what_is_shipped_makes_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let estate = Estate::new(10);
+    let (wal, reader, _) = open_in(dir.path());
+    wal.append(estate.at(1), LIMIT).await.unwrap();
+    let size = wal.size();
+    assert!(matches!(wal.append(estate.at(2), size).await, Err(WalError::Full { .. })));
+    assert_eq!(wal.unshipped().unwrap(), size);
+    drop((wal, reader));
+    let (wal, mut reader, mut state) = open_in(dir.path());
+    wal.append(estate.at(2), LIMIT).await.unwrap();
+    assert!(!wal.is_shipped());
+    assert_eq!(times(&mut reader, synced(&wal)).len(), 20);
+    state.shipped = synced(&wal);
+    wal.save(&state).unwrap();
+    assert!(wal.is_shipped());
+    assert_eq!(wal.unshipped().unwrap(), 0);
+    wal.clean(LIMIT).unwrap();
+    assert_eq!(segment::list(dir.path()).unwrap(), [1, 2]);
+    wal.clean(size).unwrap();
+    assert_eq!(segment::list(dir.path()).unwrap(), [2]);
+    assert_eq!(wal.size(), only_segment(dir.path()).metadata().unwrap().len());
+}
+
+#[test]
+fn a_log_has_one_bridge() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = open_in(dir.path());
+    let error = open(dir.path(), Metrics::new()).err().unwrap().to_string();
+    assert_eq!(error, format!("`{}` is in use by another lynceus-bridge", dir.path().display()));
+}
+
+#[tokio::test]
+async fn requests_that_wait_share_a_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let estate = Estate::new(2);
+    let (wal, mut reader, _) = open_in(dir.path());
+    let mut requests = tokio::task::JoinSet::new();
+    for time in 0..200 {
+        let (wal, accepted) = (wal.clone(), estate.at(time));
+        requests.spawn(async move { wal.append(accepted, LIMIT).await.unwrap() });
+    }
+    requests.join_all().await;
+    let mut found = times(&mut reader, synced(&wal));
+    found.sort_unstable();
+    assert_eq!(found, (0..200).flat_map(|time| [time, time]).collect::<Vec<_>>());
+}
