@@ -34,7 +34,7 @@ impl Plan {
         Self {
             file: "exporter.json",
             sizes: vec![Size { vms: 1_500, clusters: 5, hosts: 10 }, Size { vms: 5_000, clusters: 10, hosts: 10 }],
-            interval: Duration::from_secs(40),
+            interval: Duration::from_secs(35),
             fleet_interval: Duration::from_secs(30),
             cycles: 5,
             peer_rounds: 3,
