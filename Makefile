@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check promqltest crash-archive bench-exporter bench-fleet fuzz setup format clean
+.PHONY: help demo test check promqltest crash-archive bench-exporter bench-archive bench-fleet fuzz setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ crash-archive: setup
 bench-exporter: setup
 	cargo build --release --package lynceus-exporter --package lynceus-fleet
 	cargo bench --package lynceus-e2e --bench exporter $(if $(QUICK),-- --quick)
+
+## make bench-archive    what taking in and storing samples costs, beside prost, Prometheus and victoria-metrics
+bench-archive: setup
+	cargo build --release --package lynceus-bridge
+	cargo bench --package lynceus-e2e --bench archive
 
 ## make bench-fleet    how fast and how small the fleet simulator is, with vcsim beside it
 bench-fleet: setup

@@ -20,16 +20,21 @@ use crate::time;
 
 /// Timestamps that are taken.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TimeRange {
-    pub(crate) now: i64,
-    pub(crate) retention: Duration,
-    pub(crate) max_future: Duration,
+pub struct TimeRange {
+    /// Milliseconds since 1970.
+    pub now: i64,
+    /// How old a sample may be.
+    pub retention: Duration,
+    /// How far ahead of the clock it may be.
+    pub max_future: Duration,
 }
 
 /// Versions of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
+    /// 1.0.
     V1,
+    /// 2.0.
     V2,
 }
 
@@ -45,19 +50,20 @@ impl Version {
 
 /// One value of a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// Milliseconds since 1970.
-    pub(crate) timestamp: i64,
-    pub(crate) value: f64,
+    pub timestamp: i64,
+    /// Bit for bit as it came.
+    pub value: f64,
 }
 
 /// A request, sorted out.
 #[derive(Debug, Default)]
-pub(crate) struct Accepted {
+pub struct Accepted {
     /// Each with the number of its samples.
     pub(crate) series: Vec<(Arc<Series>, usize)>,
     /// Of all series, in their order.
-    pub(crate) samples: Vec<Sample>,
+    pub samples: Vec<Sample>,
     /// Samples in the request, the refused ones included.
     pub(crate) received: u64,
     pub(crate) metadata: u64,
@@ -99,12 +105,7 @@ impl fmt::Display for Refused {
 }
 
 /// Reads an unpacked body. An error means that it is no message; then nothing of it is kept.
-pub(crate) fn accept(
-    version: Version,
-    body: &[u8],
-    registry: &Registry,
-    range: TimeRange,
-) -> Result<Accepted, ProtobufError> {
+pub fn accept(version: Version, body: &[u8], registry: &Registry, range: TimeRange) -> Result<Accepted, ProtobufError> {
     let mut sink = Sink::new(registry, range);
     match version {
         Version::V1 => v1::decode(Message::new(body), &mut sink)?,

@@ -7,9 +7,11 @@
 /// Why bytes are no message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {position}: {reason}")]
-pub(crate) struct ProtobufError {
-    pub(crate) position: usize,
-    pub(crate) reason: &'static str,
+pub struct ProtobufError {
+    /// Where in the unpacked body.
+    pub position: usize,
+    /// What is wrong there.
+    pub reason: &'static str,
 }
 
 /// The value of a field.

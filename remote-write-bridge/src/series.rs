@@ -69,7 +69,7 @@ type Map = HashMap<Key, Arc<Series>, BuildHasherDefault<AsItIs>>;
 
 /// All series that are known.
 #[derive(Debug)]
-pub(crate) struct Registry {
+pub struct Registry {
     seed: u64,
     start: Instant,
     series: RwLock<Map>,
@@ -83,7 +83,8 @@ pub(crate) struct Lookup<'a> {
 
 impl Registry {
     /// Empty.
-    pub(crate) fn new() -> Self {
+    #[expect(clippy::new_without_default, reason = "each has a seed of its own")]
+    pub fn new() -> Self {
         Self { seed: rand::random(), start: Instant::now(), series: RwLock::default() }
     }
 

@@ -97,6 +97,8 @@ struct Tally {
     returned: usize,
     newest: i64,
     slowest: Duration,
+    /// Series of the largest answer.
+    largest: usize,
     queries: usize,
     failed: usize,
     halved: usize,
@@ -311,6 +313,7 @@ impl Collector {
         let mut books = self.estate.books();
         let ledger = books.ledger_mut(self.class);
         let mut unpaired = 0;
+        tally.largest = tally.largest.max(answers.iter().map(|answer| answer.found.series.len()).sum());
         for Answer { id, found, request } in answers {
             let taken = ledger.take(&id, &found, |counter, device| request.place(counter, device), now);
             tally.newest = tally.newest.max(taken.newest);
@@ -332,7 +335,7 @@ impl Collector {
     ) {
         let duration = start.elapsed();
         if tally.first_error.is_none() && late == 0 {
-            self.pressure.calm(tally.slowest);
+            self.pressure.calm(tally.slowest, tally.largest);
         }
         if self.class == Class::Vm && tally.returned > 0 {
             self.estate.samples_came.notify_one();

@@ -10,6 +10,9 @@ const LEAST_BATCH: usize = 10;
 /// A query that takes longer than this is large enough.
 const BRISK: Duration = Duration::from_secs(1);
 
+/// An answer with so many series is large enough: about 1.5 MB, and several of them are in memory at a time.
+const LARGE: usize = 10_000;
+
 /// vCenter refuses a request of more than 500,000 elements: five for each object, three for each of its counters.
 const MAX_ELEMENTS: usize = 450_000;
 
@@ -48,10 +51,10 @@ impl Pressure {
         }
     }
 
-    /// A collection without trouble, whose slowest query took so long.
-    pub fn calm(&mut self, slowest: Duration) {
+    /// A collection without trouble, whose slowest query took so long and whose largest answer had so many series.
+    pub fn calm(&mut self, slowest: Duration, largest: usize) {
         self.in_flight = (self.in_flight + 1).min(self.most_in_flight);
-        if slowest < BRISK {
+        if slowest < BRISK && largest < LARGE {
             self.batch = (self.batch + self.batch / 4 + 1).min(self.most_batch);
         }
     }
@@ -85,10 +88,12 @@ mod tests {
         // The other queries of that round.
         pressure.too_much(300);
         assert_eq!((pressure.batch, pressure.in_flight), (150, 2));
-        pressure.calm(Duration::from_secs(5));
+        pressure.calm(Duration::from_secs(5), 0);
         assert_eq!((pressure.batch, pressure.in_flight), (150, 3));
-        pressure.calm(Duration::ZERO);
+        pressure.calm(Duration::ZERO, 0);
         assert_eq!((pressure.batch, pressure.in_flight), (188, 4));
+        pressure.calm(Duration::ZERO, LARGE);
+        assert_eq!((pressure.batch, pressure.in_flight), (188, 5));
     }
 
     #[test]
@@ -99,7 +104,7 @@ mod tests {
         }
         assert_eq!((pressure.batch, pressure.in_flight), (10, 1));
         for _ in 0..100 {
-            pressure.calm(Duration::ZERO);
+            pressure.calm(Duration::ZERO, 0);
         }
         assert_eq!((pressure.batch, pressure.in_flight), (1000, 5));
     }
@@ -114,7 +119,7 @@ mod tests {
     fn a_limit_of_the_administrator_holds() {
         let mut pressure = pressure(30);
         pressure.limit(4);
-        pressure.calm(Duration::ZERO);
+        pressure.calm(Duration::ZERO, 0);
         pressure.too_much(4);
         assert!((1..=4).contains(&pressure.batch), "{pressure:?}");
     }

@@ -14,7 +14,9 @@ mod plan;
 mod report;
 mod soap;
 mod telegraf;
+#[path = "../text.rs"]
 mod text;
+#[path = "../usage.rs"]
 mod usage;
 mod vmware_exporter;
 
