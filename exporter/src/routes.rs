@@ -7,12 +7,14 @@ mod last;
 mod probe;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HOST, VARY};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -111,7 +113,7 @@ fn serve(page: &Page, headers: &HeaderMap) -> Response {
     if gzip {
         return ([(CONTENT_TYPE, PAGE_TYPE), (CONTENT_ENCODING, "gzip"), vary], page.gzip.clone()).into_response();
     }
-    ([(CONTENT_TYPE, PAGE_TYPE), vary], page.text()).into_response()
+    ([(CONTENT_TYPE, PAGE_TYPE), vary], Body::from_stream(stream::iter(page.parts()))).into_response()
 }
 
 fn refuse(status: StatusCode, text: String) -> Response {
