@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lynceus_service::format_duration;
 
-use crate::labels::{self, LabelError, LabelSet};
+use crate::labels::{self, LabelError, LabelSet, Pairs};
 use crate::metrics::Refusal;
 use crate::protobuf::{Message, ProtobufError};
 use crate::series::{Key, Lookup, Registry, Series};
@@ -105,11 +105,21 @@ impl fmt::Display for Refused {
 }
 
 /// Reads an unpacked body. An error means that it is no message; then nothing of it is kept.
+///
+/// In two steps: what the body says, then which series that is. Looking series up is waiting for memory, and many such
+/// waits at a time take no longer than one.
 pub fn accept(version: Version, body: &[u8], registry: &Registry, range: TimeRange) -> Result<Accepted, ProtobufError> {
+    let body = Message::new(body);
     let mut sink = Sink::new(registry, range);
     match version {
-        Version::V1 => v1::decode(Message::new(body), &mut sink)?,
-        Version::V2 => v2::decode(Message::new(body), &mut sink)?,
+        Version::V1 => {
+            let found = v1::decode(body, registry, &mut sink.accepted)?;
+            sink.resolve(&found, v1::labels)?;
+        }
+        Version::V2 => {
+            let (found, names) = v2::decode(body, registry, &mut sink.accepted)?;
+            sink.resolve(&found, |series| Ok(names.labels(series)))?;
+        }
     }
     Ok(sink.finish())
 }
@@ -124,21 +134,26 @@ enum SeriesError {
     #[error("{0} references to symbols, which is no list of pairs")]
     Odd(usize),
     #[error("a reference to symbol {found}, where the request has {symbols}")]
-    Symbol { found: u64, symbols: usize },
+    Symbol { found: u32, symbols: usize },
     #[error("samples and histograms, of which a series has only one kind")]
     Mixed,
 }
 
-/// What a series has beside its labels, while it is read.
-#[derive(Debug, Default)]
-struct Content {
-    /// Where its samples begin.
-    first: usize,
+/// Labels of a series, or why it has none and how it is named then.
+type Labels = Result<LabelSet, (SeriesError, String)>;
+
+/// A series of a body, before it is known which.
+struct Found<L> {
+    /// Of the bytes that name it.
+    key: Key,
+    /// Where its labels are.
+    labels: L,
+    samples: usize,
     histograms: usize,
     exemplars: usize,
 }
 
-/// Takes in what the decoders find.
+/// Finds out what was meant.
 struct Sink<'a> {
     registry: &'a Registry,
     known: Lookup<'a>,
@@ -162,87 +177,84 @@ impl<'a> Sink<'a> {
         }
     }
 
-    fn begin(&self) -> Content {
-        Content { first: self.accepted.samples.len(), ..Content::default() }
-    }
-
-    #[inline]
-    fn sample(&mut self, sample: Sample) {
-        self.accepted.samples.push(sample);
-    }
-
-    /// Ends a series: `key` is of the bytes that name it, `labels` reads them where they are new.
-    #[inline]
-    fn end(&mut self, content: &Content, key: Key, labels: impl FnOnce() -> Result<LabelSet, (SeriesError, String)>) {
-        let samples = self.accepted.samples.len() - content.first;
-        self.accepted.received += samples as u64;
-        let series = match self.known.get(key) {
-            Some(series) => series,
-            None => match labels() {
-                Ok(labels) => {
-                    let series = Arc::new(Series::new(labels));
-                    self.new.push((key, series.clone()));
-                    series
+    /// Looks up all series of a body; `labels` reads those of one that is new.
+    fn resolve<L>(
+        &mut self,
+        found: &[Found<L>],
+        labels: impl Fn(&L) -> Result<Labels, ProtobufError>,
+    ) -> Result<(), ProtobufError> {
+        self.accepted.received = self.accepted.samples.len() as u64;
+        self.accepted.series.reserve(found.len());
+        let known: Vec<_> = found.iter().map(|series| self.known.get(series.key)).collect();
+        // Samples that are kept move down over those that are not.
+        let (mut next, mut kept) = (0, 0);
+        for (found, known) in found.iter().zip(known) {
+            let own = next..next + found.samples;
+            next = own.end;
+            let series = match known {
+                Some(series) => series,
+                None => match labels(&found.labels)? {
+                    Ok(labels) => {
+                        let series = Arc::new(Series::new(labels));
+                        self.new.push((found.key, series.clone()));
+                        series
+                    }
+                    Err((error, name)) => {
+                        let count = (found.samples + found.histograms + found.exemplars).max(1);
+                        self.accepted.refused.add(Refusal::InvalidLabels, count, || format!("`{name}` has {error}"));
+                        continue;
+                    }
+                },
+            };
+            if found.histograms + found.exemplars > 0 {
+                self.refuse_unkept(&series, found.histograms, found.exemplars);
+            }
+            let first = kept;
+            for place in own {
+                let sample = self.accepted.samples[place];
+                if (self.oldest..=self.newest).contains(&sample.timestamp) {
+                    self.accepted.samples[kept] = sample;
+                    kept += 1;
+                } else {
+                    self.refuse_time(&series, sample.timestamp);
                 }
-                Err((error, name)) => {
-                    self.accepted.samples.truncate(content.first);
-                    let count = (samples + content.histograms + content.exemplars).max(1);
-                    self.accepted.refused.add(Refusal::InvalidLabels, count, || format!("`{name}` has {error}"));
-                    return;
-                }
-            },
-        };
-        if content.histograms + content.exemplars > 0 {
-            self.refuse_unkept(&series, content);
+            }
+            if kept > first {
+                self.accepted.series.push((series, kept - first));
+            }
         }
-        let new = &self.accepted.samples[content.first..];
-        if new.iter().any(|sample| sample.timestamp < self.oldest || sample.timestamp > self.newest) {
-            self.refuse_by_time(&series, content.first);
-        }
-        let samples = self.accepted.samples.len() - content.first;
-        if samples > 0 {
-            self.accepted.series.push((series, samples));
-        }
+        self.accepted.samples.truncate(kept);
+        Ok(())
     }
 
     /// Native histograms and exemplars have no table yet. Answering 2xx would lose them without a word.
     #[cold]
-    fn refuse_unkept(&mut self, series: &Series, content: &Content) {
+    fn refuse_unkept(&mut self, series: &Series, histograms: usize, exemplars: usize) {
         let name = || labels::display(series.labels.iter());
-        if content.histograms > 0 {
+        if histograms > 0 {
             let example = || format!("`{}`; set send_native_histograms: false", name());
-            self.accepted.refused.add(Refusal::NativeHistogram, content.histograms, example);
+            self.accepted.refused.add(Refusal::NativeHistogram, histograms, example);
         }
-        if content.exemplars > 0 {
+        if exemplars > 0 {
             let example = || format!("`{}`; set send_exemplars: false", name());
-            self.accepted.refused.add(Refusal::Exemplar, content.exemplars, example);
+            self.accepted.refused.add(Refusal::Exemplar, exemplars, example);
         }
     }
 
     #[cold]
-    fn refuse_by_time(&mut self, series: &Series, first: usize) {
-        let (oldest, newest, range) = (self.oldest, self.newest, self.range);
-        let at = |timestamp: i64, what: String| {
+    fn refuse_time(&mut self, series: &Series, timestamp: i64) {
+        let at = |what: String| {
             format!("`{}` at {} is {what}", labels::display(series.labels.iter()), time::display(timestamp))
         };
-        let Accepted { samples, refused, .. } = &mut self.accepted;
-        let mut kept = first;
-        for place in first..samples.len() {
-            let timestamp = samples[place].timestamp;
-            if timestamp < oldest {
-                let retention = format_duration(range.retention);
-                let why = || at(timestamp, format!("older than retention.samples ({retention})"));
-                refused.add(Refusal::TooOld, 1, why);
-            } else if timestamp > newest {
-                let ahead = format_duration(range.max_future);
-                let why = || at(timestamp, format!("ahead of the clock by more than ingest.max_future ({ahead})"));
-                refused.add(Refusal::TooFarInFuture, 1, why);
-            } else {
-                samples[kept] = samples[place];
-                kept += 1;
-            }
+        let TimeRange { retention, max_future, .. } = self.range;
+        if timestamp < self.oldest {
+            let why = || at(format!("older than retention.samples ({})", format_duration(retention)));
+            self.accepted.refused.add(Refusal::TooOld, 1, why);
+        } else {
+            let ahead = format_duration(max_future);
+            let why = || at(format!("ahead of the clock by more than ingest.max_future ({ahead})"));
+            self.accepted.refused.add(Refusal::TooFarInFuture, 1, why);
         }
-        samples.truncate(kept);
     }
 
     fn finish(self) -> Accepted {
@@ -254,8 +266,8 @@ impl<'a> Sink<'a> {
 }
 
 /// Labels of pairs, with the name of the series where they are none.
-fn label_set(pairs: &[(&str, &str)]) -> Result<LabelSet, (SeriesError, String)> {
-    LabelSet::of(pairs.iter().copied()).map_err(|error| (error.into(), labels::display(pairs.iter().copied())))
+fn label_set(pairs: Pairs<'_>) -> Labels {
+    LabelSet::of_pairs(pairs).map_err(|(error, pairs)| (error.into(), labels::display(pairs.into_iter())))
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -35,6 +35,9 @@ pub(crate) enum LabelError {
     TooLong(usize),
 }
 
+/// Names and values.
+pub(crate) type Pairs<'a> = Vec<(&'a str, &'a str)>;
+
 /// The labels of a series: sorted, each once, none without a value (to Prometheus that is none).
 ///
 /// Kept as the bytes that its identity is the hash of: names and values in turn, each behind its length in four bytes, so
@@ -43,28 +46,30 @@ pub(crate) enum LabelError {
 pub(crate) struct LabelSet(Box<[u8]>);
 
 impl LabelSet {
-    /// Of labels in any order.
-    pub(crate) fn of<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, LabelError> {
-        let mut labels: Vec<_> = labels.into_iter().collect();
+    /// Of labels in any order; with an error they are given back.
+    pub(crate) fn of_pairs(mut labels: Pairs<'_>) -> Result<Self, (LabelError, Pairs<'_>)> {
         if labels.len() > MAX_LABELS {
-            return Err(LabelError::TooMany(labels.len()));
+            return Err((LabelError::TooMany(labels.len()), labels));
         }
-        labels.retain(|(name, value)| !value.is_empty() || name.is_empty());
-        if labels.is_empty() {
-            return Err(LabelError::None);
+        // Senders write them sorted, and none without a value.
+        if !labels.is_sorted() || labels.iter().any(|(_, value)| value.is_empty()) {
+            labels.retain(|(name, value)| !value.is_empty() || name.is_empty());
+            labels.sort_unstable();
         }
-        labels.sort_unstable();
-        if labels[0].0.is_empty() {
-            return Err(LabelError::EmptyName);
-        }
-        if let Some(pair) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(LabelError::Duplicate(pair[0].0.to_owned()));
-        }
+        let problem = match labels.first() {
+            None => Some(LabelError::None),
+            Some(("", _)) => Some(LabelError::EmptyName),
+            Some(_) => {
+                let twice = labels.windows(2).find(|pair| pair[0].0 == pair[1].0);
+                twice.map(|pair| LabelError::Duplicate(pair[0].0.to_owned()))
+            }
+        };
         let bytes = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
-        if bytes > MAX_LABEL_BYTES {
-            return Err(LabelError::TooLong(bytes));
+        let problem = problem.or_else(|| (bytes > MAX_LABEL_BYTES).then_some(LabelError::TooLong(bytes)));
+        match problem {
+            Some(problem) => Err((problem, labels)),
+            None => Ok(Self(concatenated(labels.into_iter().flat_map(|(name, value)| [name, value]), bytes).into())),
         }
-        Ok(Self(concatenated(labels.into_iter().flat_map(|(name, value)| [name, value])).into()))
     }
 
     /// As [`LabelSet::as_bytes`] gave them; `None` where they are something else.
@@ -96,15 +101,18 @@ impl LabelSet {
         let value = |wanted: &str| self.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
         let vm_key = match (value("vcenter"), value("vm_id")) {
             // 0 means "none", so the one hash in 2^64 that is 0 is moved.
-            (Some(vcenter), Some(vm_id)) => xxh3_64(&concatenated([vcenter, vm_id].into_iter())).max(1),
+            (Some(vcenter), Some(vm_id)) => {
+                xxh3_64(&concatenated([vcenter, vm_id].into_iter(), vcenter.len() + vm_id.len())).max(1)
+            }
             _ => 0,
         };
         Identity { series_id: xxh3_128(&self.0), vm_key }
     }
 }
 
-fn concatenated<'a>(strings: impl Iterator<Item = &'a str>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(256);
+/// `length` is that of the strings together.
+fn concatenated<'a>(strings: impl Iterator<Item = &'a str> + Clone, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length + 4 * strings.clone().count());
     for string in strings {
         // At most MAX_LABEL_BYTES.
         bytes.extend_from_slice(&(string.len() as u32).to_le_bytes());
@@ -142,7 +150,7 @@ mod tests {
     use super::*;
 
     fn id(pairs: &[(&str, &str)]) -> Result<Identity, LabelError> {
-        LabelSet::of(pairs.iter().copied()).map(|labels| labels.identity())
+        LabelSet::of_pairs(pairs.to_vec()).map(|labels| labels.identity()).map_err(|(error, _)| error)
     }
 
     #[test]
@@ -193,7 +201,7 @@ mod tests {
 
     #[test]
     fn bytes_are_read_back_and_others_are_not() {
-        let labels = LabelSet::of([("b", "2"), ("a", "1")]).unwrap();
+        let labels = LabelSet::of_pairs(vec![("b", "2"), ("a", "1")]).unwrap();
         assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
         assert_eq!(LabelSet::from_bytes(labels.as_bytes()), Some(labels.clone()));
         for cut in 0..labels.as_bytes().len() {

@@ -92,6 +92,23 @@ impl<'a> Fields<'a> {
         Ok(Some(Message { bytes: self.take(length)?, position }))
     }
 
+    /// Goes past a run of fields with this one-byte key.
+    #[inline]
+    pub(crate) fn skip_run(&mut self, key: u8) -> Result<(), ProtobufError> {
+        let bytes = self.message.bytes;
+        // Lengths below 128 are one byte.
+        while let Some([found, length @ 0..0x80]) = bytes.get(self.at..).and_then(|rest| rest.first_chunk())
+            && *found == key
+            && self.at + 2 + usize::from(*length) <= bytes.len()
+        {
+            self.at += 2 + usize::from(*length);
+        }
+        match self.next_if(key)? {
+            Some(_) => self.skip_run(key),
+            None => Ok(()),
+        }
+    }
+
     /// How many bytes of the message were read.
     pub(crate) fn read(&self) -> usize {
         self.at

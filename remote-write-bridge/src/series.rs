@@ -1,8 +1,8 @@
 //! The series that senders have named: found again by the bytes of their labels, without reading them.
 //!
-//! A sender names a series in the same bytes each time. Their seeded 128-bit hash leads to the [`Series`], so only the
-//! first request of a series is parsed, checked and sorted. Who may write cannot make two label sets collide: the seed
-//! is random in each process. What is not named for two hours is forgotten, which costs one more parsing.
+//! A sender names a series in the same bytes each time. Their 128-bit hash leads to the [`Series`], so only the first
+//! request of a series is parsed, checked and sorted. Who may write cannot make two label sets collide: the hash has a
+//! secret that is random in each process. What is not named for two hours is forgotten, which costs one more parsing.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use crate::labels::LabelSet;
 
@@ -37,7 +37,7 @@ impl Series {
 }
 
 /// The hash of the bytes that name a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Key(u128);
 
 impl std::hash::Hash for Key {
@@ -70,7 +70,8 @@ type Map = HashMap<Key, Arc<Series>, BuildHasherDefault<AsItIs>>;
 /// All series that are known.
 #[derive(Debug)]
 pub struct Registry {
-    seed: u64,
+    /// Of the length that the hash's own has. A seed would be made into one for each long input.
+    secret: [u8; 192],
     start: Instant,
     series: RwLock<Map>,
 }
@@ -83,21 +84,21 @@ pub(crate) struct Lookup<'a> {
 
 impl Registry {
     /// Empty.
-    #[expect(clippy::new_without_default, reason = "each has a seed of its own")]
+    #[expect(clippy::new_without_default, reason = "each has a secret of its own")]
     pub fn new() -> Self {
-        Self { seed: rand::random(), start: Instant::now(), series: RwLock::default() }
+        Self { secret: std::array::from_fn(|_| rand::random()), start: Instant::now(), series: RwLock::default() }
     }
 
     /// The key of the bytes that name a series; those of different formats have different `salt`s.
     #[inline]
     pub(crate) fn key(&self, bytes: &[u8], salt: u64) -> Key {
-        Key(xxh3_128_with_seed(bytes, self.seed.wrapping_add(salt)))
+        Key(self.hash(bytes) ^ u128::from(salt) << 64)
     }
 
-    /// A hash of a part of such bytes.
+    /// A hash of such bytes, or of a part of them.
     #[inline]
-    pub(crate) fn part(&self, bytes: &[u8]) -> u128 {
-        xxh3_128_with_seed(bytes, self.seed)
+    pub(crate) fn hash(&self, bytes: &[u8]) -> u128 {
+        xxh3_128_with_secret(bytes, &self.secret)
     }
 
     /// Looks up while nobody adds.
@@ -112,6 +113,7 @@ impl Registry {
         }
         let now = self.now();
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        series.reserve(new.len());
         for (key, found) in new {
             found.named.store(now, Ordering::Relaxed);
             series.insert(key, found);
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn what_is_added_is_found_by_its_bytes_and_format() {
         let registry = Registry::new();
-        let series = Arc::new(Series::new(LabelSet::of([("__name__", "up")]).unwrap()));
+        let series = Arc::new(Series::new(LabelSet::of_pairs(vec![("__name__", "up")]).unwrap()));
         registry.add(vec![(registry.key(b"up", 1), series.clone())]);
         assert!(Arc::ptr_eq(&registry.lookup().get(registry.key(b"up", 1)).unwrap(), &series));
         assert!(registry.lookup().get(registry.key(b"up", 2)).is_none());
@@ -166,7 +168,8 @@ mod tests {
     #[test]
     fn what_is_named_is_not_forgotten() {
         let registry = Registry::new();
-        registry.add(vec![(registry.key(b"up", 1), Arc::new(Series::new(LabelSet::of([("a", "b")]).unwrap())))]);
+        registry
+            .add(vec![(registry.key(b"up", 1), Arc::new(Series::new(LabelSet::of_pairs(vec![("a", "b")]).unwrap())))]);
         registry.forget();
         assert_eq!(registry.len(), 1);
     }

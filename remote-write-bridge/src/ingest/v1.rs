@@ -3,9 +3,10 @@
 //! Senders write the labels of a series as one run of fields, so the run names the series. Labels that stand anywhere
 //! else are found as well, only slower.
 
-use super::{Content, Sample, SeriesError, Sink, label_set};
-use crate::labels::{self, LabelSet};
+use super::{Accepted, Found, Labels, Sample, SeriesError, label_set};
+use crate::labels;
 use crate::protobuf::{Message, ProtobufError};
+use crate::series::Registry;
 
 /// Tells its keys from those of 2.0.
 const RUN: u64 = 1;
@@ -16,34 +17,45 @@ const SERIES: u8 = 1 << 3 | 2;
 const LABEL: u8 = 1 << 3 | 2;
 const SAMPLE: u8 = 2 << 3 | 2;
 
-pub(super) fn decode(request: Message<'_>, sink: &mut Sink<'_>) -> Result<(), ProtobufError> {
+/// The series of a request, with the message that has their labels; their samples and what else there is go into
+/// `accepted`.
+pub(super) fn decode<'a>(
+    request: Message<'a>,
+    registry: &Registry,
+    accepted: &mut Accepted,
+) -> Result<Vec<Found<Message<'a>>>, ProtobufError> {
+    let mut found = Vec::new();
     let mut fields = request.fields();
     loop {
         if let Some(message) = fields.next_if(SERIES)? {
-            series(message, sink)?;
+            found.push(series(message, registry, &mut accepted.samples)?);
             continue;
         }
         match fields.next()? {
-            Some((1, value)) => series(value.bytes(&fields)?, sink)?,
+            Some((1, value)) => found.push(series(value.bytes(&fields)?, registry, &mut accepted.samples)?),
             Some((3, value)) => {
                 value.bytes(&fields)?;
-                sink.accepted.metadata += 1;
+                accepted.metadata += 1;
             }
             Some(_) => {}
-            None => return Ok(()),
+            None => return Ok(found),
         }
     }
 }
 
-fn series(message: Message<'_>, sink: &mut Sink<'_>) -> Result<(), ProtobufError> {
+#[inline]
+fn series<'a>(
+    message: Message<'a>,
+    registry: &Registry,
+    samples: &mut Vec<Sample>,
+) -> Result<Found<Message<'a>>, ProtobufError> {
+    let (first, mut histograms, mut exemplars, mut scattered) = (samples.len(), 0, 0, false);
     let mut fields = message.fields();
-    let mut content = sink.begin();
-    while fields.next_if(LABEL)?.is_some() {}
+    fields.skip_run(LABEL)?;
     let run = &message.bytes[..fields.read()];
-    let mut scattered = false;
     loop {
         if let Some(message) = fields.next_if(SAMPLE)? {
-            sink.sample(sample(message)?);
+            samples.push(sample(message)?);
             continue;
         }
         match fields.next()? {
@@ -52,34 +64,16 @@ fn series(message: Message<'_>, sink: &mut Sink<'_>) -> Result<(), ProtobufError
                 value.bytes(&fields)?;
                 scattered = true;
             }
-            Some((2, value)) => sink.sample(sample(value.bytes(&fields)?)?),
+            Some((2, value)) => samples.push(sample(value.bytes(&fields)?)?),
             Some((number @ (3 | 4), value)) => {
                 value.bytes(&fields)?;
-                if number == 3 { content.exemplars += 1 } else { content.histograms += 1 }
+                if number == 3 { exemplars += 1 } else { histograms += 1 }
             }
             Some(_) => {}
         }
     }
-    end(message, run, scattered, &content, sink)
-}
-
-fn end(
-    message: Message<'_>,
-    run: &[u8],
-    scattered: bool,
-    content: &Content,
-    sink: &mut Sink<'_>,
-) -> Result<(), ProtobufError> {
-    let key = if scattered { sink.registry.key(&gathered(message)?, SCATTERED) } else { sink.registry.key(run, RUN) };
-    let mut malformed = None;
-    sink.end(content, key, || match parse(message) {
-        Ok(labels) => labels,
-        Err(error) => {
-            malformed = Some(error);
-            Err((SeriesError::Utf8, String::new()))
-        }
-    });
-    malformed.map_or(Ok(()), Err)
+    let key = if scattered { registry.key(&gathered(message)?, SCATTERED) } else { registry.key(run, RUN) };
+    Ok(Found { key, labels: message, samples: samples.len() - first, histograms, exemplars })
 }
 
 /// All label fields, one after the other.
@@ -95,30 +89,34 @@ fn gathered(message: Message<'_>) -> Result<Vec<u8>, ProtobufError> {
     }
 }
 
-type Parsed = Result<LabelSet, (SeriesError, String)>;
-
 /// The labels of a series that is new. The outer error is of the message, the inner one of the series.
-fn parse(message: Message<'_>) -> Result<Parsed, ProtobufError> {
-    let mut raw = Vec::new();
+pub(super) fn labels(message: &Message<'_>) -> Result<Labels, ProtobufError> {
+    let mut pairs = Vec::with_capacity(16);
+    let mut is_text = true;
     let mut fields = message.fields();
     while let Some((number, value)) = fields.next()? {
         if number == 1 {
-            raw.push(label(value.bytes(&fields)?)?);
+            let (name, value) = label(value.bytes(&fields)?)?;
+            match (str::from_utf8(name), str::from_utf8(value)) {
+                (Ok(name), Ok(value)) => pairs.push((name, value)),
+                _ => is_text = false,
+            }
         }
     }
-    let texts: Result<Vec<_>, _> = raw
-        .iter()
-        .map(|(name, value)| str::from_utf8(name).and_then(|name| Ok((name, str::from_utf8(value)?))))
-        .collect();
-    Ok(match texts {
-        Ok(pairs) => label_set(&pairs),
-        Err(_) => {
-            let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            let pairs: Vec<_> = raw.iter().map(|(name, value)| (lossy(name), lossy(value))).collect();
-            let name = labels::display(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            Err((SeriesError::Utf8, name))
+    if is_text { Ok(label_set(pairs)) } else { Ok(Err((SeriesError::Utf8, lossy(message)?))) }
+}
+
+/// The name of a series whose labels are not all text.
+#[cold]
+fn lossy(message: &Message<'_>) -> Result<String, ProtobufError> {
+    let (mut fields, mut pairs) = (message.fields(), Vec::new());
+    while let Some((number, value)) = fields.next()? {
+        if number == 1 {
+            let (name, value) = label(value.bytes(&fields)?)?;
+            pairs.push((String::from_utf8_lossy(name), String::from_utf8_lossy(value)));
         }
-    })
+    }
+    Ok(labels::display(pairs.iter().map(|(name, value)| (&**name, &**value))))
 }
 
 /// Name and value; the last one counts where there are more.

@@ -3,29 +3,67 @@
 //! Strings stand once in a table, and labels are references into it. References differ from request to request, so a
 //! series is named by the hashes of its strings.
 
-use std::cell::OnceCell;
+use std::ops::Range;
 
-use super::{SeriesError, Sink, label_set, v1};
-use crate::labels::{self, LabelSet};
+use super::{Accepted, Found, Labels, SeriesError, label_set, v1};
+use crate::labels;
 use crate::protobuf::{Message, ProtobufError, Value};
+use crate::series::{Key, Registry};
 
 const REFERENCES: u64 = 3;
+/// Of a series that is refused for what it has, whatever its labels, or for their number.
+const REFUSED: u64 = 4;
 
-/// A label set has at most 256 labels; more references are not looked at.
+/// No series has more: they are refused, and not looked at one by one.
 const MAX_REFERENCES: usize = 512;
 
-/// A string of the table.
-struct Symbol<'a> {
-    message: Message<'a>,
-    hash: OnceCell<u128>,
+/// What names the series of a request.
+pub(super) struct Names<'a> {
+    symbols: Vec<Message<'a>>,
+    references: Vec<u32>,
 }
 
-pub(super) fn decode(request: Message<'_>, sink: &mut Sink<'_>) -> Result<(), ProtobufError> {
-    // The table may stand anywhere in the message.
-    let (mut fields, mut symbols) = (request.fields(), Vec::new());
+/// Where the references of a series are, and whether it has samples and histograms both.
+pub(super) struct Place {
+    references: Range<usize>,
+    mixed: bool,
+}
+
+/// The series of a request; their samples and what else there is go into `accepted`.
+pub(super) fn decode<'a>(
+    request: Message<'a>,
+    registry: &Registry,
+    accepted: &mut Accepted,
+) -> Result<(Vec<Found<Place>>, Names<'a>), ProtobufError> {
+    let mut names = Names { symbols: symbols(request)?, references: Vec::new() };
+    let hashes: Vec<u128> = names.symbols.iter().map(|symbol| registry.hash(symbol.bytes)).collect();
+    let (mut found, mut key) = (Vec::new(), Vec::new());
+    let mut fields = request.fields();
+    while let Some((number, value)) = fields.next()? {
+        if number != 5 {
+            continue;
+        }
+        let series = series(value.bytes(&fields)?, &mut names.references, accepted)?;
+        key.clear();
+        let references = &names.references[series.labels.references.clone()];
+        for reference in references.iter().take(MAX_REFERENCES) {
+            // What leads nowhere has a hash too; it is never one of a known series, and names none.
+            let hash = usize::try_from(*reference).ok().and_then(|place| hashes.get(place));
+            key.extend_from_slice(&hash.copied().unwrap_or_default().to_le_bytes());
+        }
+        let refused = series.labels.mixed || references.len() > MAX_REFERENCES;
+        let salt = if refused { REFUSED } else { REFERENCES };
+        found.push(Found { key: registry.key(&key, salt), ..series });
+    }
+    Ok((found, names))
+}
+
+/// The table of strings, which may stand anywhere in the message.
+fn symbols(request: Message<'_>) -> Result<Vec<Message<'_>>, ProtobufError> {
+    let (mut fields, mut symbols) = (request.fields(), Vec::<Message<'_>>::new());
     while let Some((number, value)) = fields.next()? {
         match number {
-            4 => symbols.push(Symbol { message: value.bytes(&fields)?, hash: OnceCell::new() }),
+            4 => symbols.push(value.bytes(&fields)?),
             1..=3 => {
                 let reason = "a field of version 1.0 in a message of version 2.0";
                 return Err(ProtobufError { position: fields.read(), reason });
@@ -33,86 +71,77 @@ pub(super) fn decode(request: Message<'_>, sink: &mut Sink<'_>) -> Result<(), Pr
             _ => {}
         }
     }
-    if symbols.first().is_some_and(|symbol| !symbol.message.bytes.is_empty()) {
-        return Err(ProtobufError { position: symbols[0].message.position, reason: "the first symbol is not empty" });
-    }
-    let mut references = Vec::new();
-    let mut fields = request.fields();
-    while let Some((number, value)) = fields.next()? {
-        if number == 5 {
-            series(value.bytes(&fields)?, &symbols, &mut references, sink)?;
+    match symbols.first() {
+        Some(first) if !first.bytes.is_empty() => {
+            Err(ProtobufError { position: first.position, reason: "the first symbol is not empty" })
         }
+        _ => Ok(symbols),
     }
-    Ok(())
 }
 
+/// A series without its key.
 fn series(
     message: Message<'_>,
-    symbols: &[Symbol<'_>],
-    references: &mut Vec<u64>,
-    sink: &mut Sink<'_>,
-) -> Result<(), ProtobufError> {
-    references.clear();
-    let mut content = sink.begin();
+    references: &mut Vec<u32>,
+    accepted: &mut Accepted,
+) -> Result<Found<Place>, ProtobufError> {
+    let (first, first_sample, mut histograms, mut exemplars) = (references.len(), accepted.samples.len(), 0, 0);
     let mut fields = message.fields();
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
             (1, Value::Bytes(packed)) => {
                 let mut numbers = packed.fields();
                 while !numbers.is_done() {
-                    references.push(numbers.varint()?);
+                    references.push(reference(numbers.varint()?));
                 }
             }
-            (1, value) => references.push(value.integer(&fields)?),
-            (2, value) => sink.sample(v1::sample(value.bytes(&fields)?)?),
+            (1, value) => references.push(reference(value.integer(&fields)?)),
+            (2, value) => accepted.samples.push(v1::sample(value.bytes(&fields)?)?),
             (3, value) => {
                 value.bytes(&fields)?;
-                content.histograms += 1;
+                histograms += 1;
             }
             (4, value) => {
                 value.bytes(&fields)?;
-                content.exemplars += 1;
+                exemplars += 1;
             }
-            (5, value) => {
-                // Prometheus sends one with each series, empty where it knows nothing.
-                sink.accepted.metadata += u64::from(!value.bytes(&fields)?.bytes.is_empty());
-            }
+            // Prometheus sends one with each series, empty where it knows nothing.
+            (5, value) => accepted.metadata += u64::from(!value.bytes(&fields)?.bytes.is_empty()),
             _ => {}
         }
     }
-    let mixed = content.histograms > 0 && sink.accepted.samples.len() > content.first;
-    let registry = sink.registry;
-    // A hash for each string, and one for all of them; what refers to nothing has a hash of its own, which is never known.
-    let mut hashes = Vec::with_capacity(references.len().min(MAX_REFERENCES) * 16);
-    for reference in references.iter().take(MAX_REFERENCES) {
-        let symbol = usize::try_from(*reference).ok().and_then(|place| symbols.get(place));
-        let hash = symbol.map_or(u128::MAX, |s| *s.hash.get_or_init(|| registry.part(s.message.bytes)));
-        hashes.extend_from_slice(&hash.to_le_bytes());
-    }
-    let key =
-        registry.key(&hashes, REFERENCES + u64::from(mixed) + (references.len().min(MAX_REFERENCES + 1) as u64) * 8);
-    sink.end(&content, key, || parse(references, symbols, mixed));
-    Ok(())
+    let samples = accepted.samples.len() - first_sample;
+    let labels = Place { references: first..references.len(), mixed: histograms > 0 && samples > 0 };
+    Ok(Found { key: Key::default(), labels, samples, histograms, exemplars })
 }
 
-/// The labels of a series that is new.
-fn parse(references: &[u64], symbols: &[Symbol<'_>], mixed: bool) -> Result<LabelSet, (SeriesError, String)> {
-    let bytes = |reference: u64| {
-        let symbol = usize::try_from(reference).ok().and_then(|place| symbols.get(place));
-        symbol.map(|symbol| symbol.message).ok_or(SeriesError::Symbol { found: reference, symbols: symbols.len() })
-    };
-    let lossy = |reference: u64| bytes(reference).map_or("?".into(), |found| String::from_utf8_lossy(found.bytes));
-    let name = || {
-        let pairs: Vec<_> = references.chunks_exact(2).map(|pair| (lossy(pair[0]), lossy(pair[1]))).collect();
-        labels::display(pairs.iter().map(|(name, value)| (&**name, &**value)))
-    };
-    let text = |reference: u64| bytes(reference)?.text().map_err(|_| SeriesError::Utf8);
-    let pairs: Result<Vec<_>, SeriesError> =
-        references.chunks_exact(2).map(|pair| Ok((text(pair[0])?, text(pair[1])?))).collect();
-    match pairs {
-        _ if references.len() % 2 == 1 => Err((SeriesError::Odd(references.len()), name())),
-        _ if mixed => Err((SeriesError::Mixed, name())),
-        Ok(pairs) => label_set(&pairs),
-        Err(error) => Err((error, name())),
+/// None that is larger leads anywhere.
+fn reference(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl Names<'_> {
+    /// The labels of a series that is new.
+    pub(super) fn labels(&self, series: &Place) -> Labels {
+        let references = &self.references[series.references.clone()];
+        let bytes = |reference: u32| {
+            let symbol = usize::try_from(reference).ok().and_then(|place| self.symbols.get(place)).copied();
+            symbol.ok_or(SeriesError::Symbol { found: reference, symbols: self.symbols.len() })
+        };
+        let lossy = |reference: u32| bytes(reference).map_or("?".into(), |found| String::from_utf8_lossy(found.bytes));
+        let name = || {
+            let pairs: Vec<_> = references.chunks_exact(2).map(|pair| (lossy(pair[0]), lossy(pair[1]))).collect();
+            labels::display(pairs.iter().map(|(name, value)| (&**name, &**value)))
+        };
+        if references.len() % 2 == 1 {
+            return Err((SeriesError::Odd(references.len()), name()));
+        }
+        if series.mixed {
+            return Err((SeriesError::Mixed, name()));
+        }
+        let text = |reference: u32| bytes(reference)?.text().map_err(|_| SeriesError::Utf8);
+        let pairs: Result<Vec<_>, SeriesError> =
+            references.chunks_exact(2).map(|pair| Ok((text(pair[0])?, text(pair[1])?))).collect();
+        pairs.map_err(|error| (error, name())).and_then(label_set)
     }
 }

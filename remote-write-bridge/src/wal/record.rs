@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn labels(name: &str) -> LabelSet {
-        LabelSet::of([("__name__", name)]).unwrap()
+        LabelSet::of_pairs(vec![("__name__", name)]).unwrap()
     }
 
     #[test]

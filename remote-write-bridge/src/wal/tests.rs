@@ -11,7 +11,8 @@ struct Estate(Vec<Arc<Series>>);
 
 impl Estate {
     fn new(count: usize) -> Self {
-        let series = |i| Arc::new(Series::new(LabelSet::of([("__name__", format!("m{i}").as_str())]).unwrap()));
+        let series =
+            |i| Arc::new(Series::new(LabelSet::of_pairs(vec![("__name__", format!("m{i}").as_str())]).unwrap()));
         Self((0..count).map(series).collect())
     }
 
