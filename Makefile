@@ -61,11 +61,12 @@ bench-fleet: setup
 MINUTES ?= 10
 fuzz:
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
-	@for target in vsphere_xml vsphere_performance; do \
-	  mkdir -p target/fuzz/corpus/$$target && \
-	  (cd fuzz && cargo fuzz run --sanitizer none --target-dir ../target/fuzz $$target ../target/fuzz/corpus/$$target \
-	    ../exporter/tests/golden -- -dict=vsphere.dict -max_total_time=$$(( $(MINUTES) * 60 )) -timeout=10 -verbosity=1) || exit 1; \
-	done
+	@fuzz() { mkdir -p target/fuzz/corpus/$$1 && cd fuzz && \
+	  cargo fuzz run --sanitizer none --target-dir ../target/fuzz $$1 ../target/fuzz/corpus/$$1 $$2 -- \
+	    $$3 -max_total_time=$$(( $(MINUTES) * 60 )) -timeout=10 -verbosity=1 && cd ..; }; \
+	fuzz vsphere_xml ../exporter/tests/golden -dict=vsphere.dict && \
+	fuzz vsphere_performance ../exporter/tests/golden -dict=vsphere.dict && \
+	fuzz remote_write
 
 ## make setup          bring the real programs of the demo and the tests into target/tools
 setup:
