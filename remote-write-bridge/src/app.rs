@@ -10,8 +10,9 @@ use axum::http::{HeaderMap, header};
 use axum::routing::post;
 use lynceus_service::{Daemon, Host};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::archive::Archive;
 use crate::body::header_text;
@@ -25,6 +26,8 @@ use crate::{log, read, write};
 /// Between two looks at ClickHouse: soon while it is away, seldom while it is there.
 const CHECK_AWAY: Duration = Duration::from_secs(1);
 const CHECK_THERE: Duration = Duration::from_secs(5);
+/// Between two looks at how old its partitions are.
+const PARTITIONS_EVERY: Duration = Duration::from_secs(300);
 /// As many bodies of the largest size may be in memory at a time.
 const BODIES_IN_MEMORY: usize = 8;
 /// Bodies are counted in these, since a semaphore counts to 2^32 only.
@@ -159,7 +162,7 @@ impl Daemon for App {
 /// Prepares the tables as soon as ClickHouse is there, and says when it goes and comes.
 async fn check(archive: Arc<Archive>, host: Host) {
     let stop = host.shutdown();
-    let mut said = None;
+    let (mut said, mut looked) = (None, None::<Instant>);
     loop {
         let outcome = tokio::select! {
             outcome = archive.check() => outcome,
@@ -179,6 +182,12 @@ async fn check(archive: Arc<Archive>, host: Host) {
                 said = Some(text);
             }
             (Ok(()), None) => {}
+        }
+        if outcome.is_ok() && looked.is_none_or(|looked| looked.elapsed() > PARTITIONS_EVERY) {
+            looked = Some(Instant::now());
+            if let Err(error) = archive.look_at_partitions().await {
+                debug!(%error, "the age of partitions is not known");
+            }
         }
         let pause = if outcome.is_ok() { CHECK_THERE } else { CHECK_AWAY };
         tokio::select! {

@@ -19,6 +19,7 @@ use tracing::debug;
 
 pub(crate) use connection::Connection;
 pub(crate) use error::ArchiveError;
+use row::OldestRow;
 pub(crate) use row::{SampleRow, SeriesRow};
 
 use crate::config::Config;
@@ -75,6 +76,19 @@ impl Archive {
         let outcome = connection.unless_replaced(connection.check()).await;
         self.metrics.clickhouse_up.set(i64::from(outcome.is_ok()));
         outcome
+    }
+
+    /// Notes how old the oldest partitions are. A TTL is a wish: servers have been seen that did not delete.
+    pub(crate) async fn look_at_partitions(&self) -> Result<(), ArchiveError> {
+        // Partitions are named by day (20261126) or by month (202611).
+        const SQL: &str = "SELECT table, toUnixTimestamp(toDateTime(YYYYMMDDToDate(toUInt32(rpad(min(partition), 8, '01'))), 'UTC')) \
+                           AS oldest FROM system.parts WHERE database = currentDatabase() AND active \
+                           AND table IN ('series', 'samples') GROUP BY table";
+        let tables: Vec<OldestRow> = self.prepared()?.fetch(|client| client.query(SQL), "tables", 10).await?;
+        for OldestRow { table, oldest } in tables {
+            self.metrics.oldest_partition(&table, oldest);
+        }
+        Ok(())
     }
 
     /// Stores rows of `series`, all of one month.

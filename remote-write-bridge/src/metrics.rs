@@ -143,6 +143,7 @@ pub(crate) struct Metrics {
     insert_rows: Family<Label, Histogram>,
     last_insert: Gauge<f64, AtomicU64>,
     pub(crate) clickhouse_up: Gauge,
+    oldest_partition: Family<[(&'static str, String); 1], Gauge>,
     read_requests: Family<Label, Counter>,
     pub(crate) read_samples: Counter,
     pub(crate) read_series: Counter,
@@ -172,6 +173,7 @@ impl Metrics {
             insert_rows: Family::new_with_constructor(|| Histogram::new(BATCH_ROWS)),
             last_insert: Gauge::default(),
             clickhouse_up: Gauge::default(),
+            oldest_partition: Family::default(),
             read_requests: Family::default(),
             read_samples: Counter::default(),
             read_series: Counter::default(),
@@ -241,6 +243,8 @@ impl Metrics {
             registry.register_with_unit("last_insert_timestamp", help, Unit::Seconds, self.last_insert.clone());
             let help = "Whether ClickHouse answered the last check and its tables are as this bridge needs them";
             registry.register("clickhouse_up", help, self.clickhouse_up.clone());
+            let help = "First moment of the oldest partition, as Unix time: older than the retention and a day means that ClickHouse does not delete";
+            registry.register_with_unit("oldest_partition_timestamp", help, Unit::Seconds, self.oldest_partition.clone());
             let help = "Remote-read requests by what became of them";
             registry.register("read_requests", help, self.read_requests.clone());
             let help = "Samples given to remote read";
@@ -253,6 +257,11 @@ impl Metrics {
     /// ClickHouse has all that was accepted.
     pub(crate) fn caught_up(&self) {
         self.caught_up.set(time::now_millis() as f64 / 1000.);
+    }
+
+    /// Seconds since 1970, of one of the bridge's own tables.
+    pub(crate) fn oldest_partition(&self, table: &str, oldest: u32) {
+        self.oldest_partition.get_or_create(&[("table", table.to_owned())]).set(i64::from(oldest));
     }
 
     pub(crate) fn write_request(&self, outcome: WriteOutcome) {

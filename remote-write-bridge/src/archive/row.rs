@@ -32,3 +32,11 @@ pub(crate) struct SeriesRow {
     /// Sorted, without the metric's name.
     pub(crate) labels: Vec<(String, String)>,
 }
+
+/// The first day of the oldest partition of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub(crate) struct OldestRow {
+    pub(crate) table: String,
+    /// Unix seconds.
+    pub(crate) oldest: u32,
+}

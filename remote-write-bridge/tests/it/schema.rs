@@ -46,6 +46,20 @@ async fn the_retention_of_the_tables_follows_the_config() {
     let mut archive = Archive::start().await;
     let (t, day) = (now(), 86_400_000);
     archive.store(&[series(&[("__name__", "aged")], &[(t, 1.), (t - 100 * day, 2.)])]).await;
+    // Merges would delete at once what the shorter retention makes old.
+    archive.restart_bridge("").await;
+    let oldest = async |table: &str| {
+        let name = format!("lynceus_bridge_oldest_partition_timestamp_seconds{{table=\"{table}\"}}");
+        let found = eventually(LIMIT, "the age of partitions", || async {
+            let page = archive.http.get(format!("{}/metrics", archive.url)).send().await?.text().await?;
+            let line = page.lines().find_map(|line| line.strip_prefix(&name)).map(|value| value.trim().parse::<i64>());
+            Ok(line.ok_or_else(|| anyhow::anyhow!(page.clone()))??)
+        });
+        found.await.unwrap() * 1000
+    };
+    let first_day = (t - 100 * day) / day * day;
+    assert_eq!(oldest("samples").await, first_day);
+    assert!((first_day - 31 * day..=first_day).contains(&oldest("series").await));
     archive.restart_bridge("retention:\n  samples: 30d\n").await;
     archive.wait_for_engine().await;
     eventually(LIMIT, "the deletion of old samples", || async {
