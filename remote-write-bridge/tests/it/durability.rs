@@ -14,6 +14,8 @@ use crate::wire::{packed, series, write_request};
 
 const SENDERS: usize = 8;
 const SAMPLES: i64 = 50;
+/// After each request that was acknowledged: some ten thousand samples a second in all, so that the engine keeps up.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Senders as Prometheus has them: each sends its samples in order, and again until they are acknowledged.
 pub(crate) struct Load {
@@ -80,6 +82,7 @@ async fn send(
             Ok(response) if response.status() == StatusCode::NO_CONTENT => {
                 first += SAMPLES;
                 acknowledged.store(first, Ordering::Relaxed);
+                tokio::time::sleep(PAUSE).await;
             }
             Ok(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
                 panic!("{}: {}", response.status(), response.text().await.unwrap());
