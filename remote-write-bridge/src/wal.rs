@@ -98,8 +98,7 @@ pub(crate) fn open(path: &Path, metrics: Metrics) -> Result<(Wal, Reader, State)
     if let Some(last) = segments.last() {
         segment::cut_torn_tail(&path.join(segment::name(*last)))?;
     }
-    let size = segments.iter().map(|number| segment::size(path, *number)).sum();
-    let (size, shipped) = (AtomicU64::new(size), Mutex::new(state.shipped));
+    let (size, shipped) = (AtomicU64::new(total(path)?), Mutex::new(state.shipped));
     let folder = Arc::new(Folder { path: path.to_owned(), id: state.wal, size, shipped, metrics, _lock: lock });
     let next = segments.last().map_or(state.shipped.segment + 1, |last| last + 1);
     let (queue, waiting) = mpsc::unbounded_channel();
@@ -112,6 +111,11 @@ pub(crate) fn open(path: &Path, metrics: Metrics) -> Result<(Wal, Reader, State)
         .map_err(WalError::io("start a thread for", path))?;
     let reader = Reader::new(folder.clone(), state.shipped);
     Ok((Wal { folder, queue, synced }, reader, state))
+}
+
+/// Bytes of all segments.
+fn total(path: &Path) -> Result<u64, WalError> {
+    Ok(segment::list(path)?.into_iter().map(|number| segment::size(path, number)).sum())
 }
 
 fn lock(path: &Path) -> Result<std::fs::File, WalError> {
@@ -189,8 +193,10 @@ impl Wal {
                 continue;
             }
             std::fs::remove_file(&file).map_err(WalError::io("delete", &file))?;
-            size.fetch_sub(meta.len(), Relaxed);
+            size.store(total(path)?, Relaxed);
         }
+        // A write that failed has left what nobody counted.
+        size.store(total(path)?, Relaxed);
         Ok(())
     }
 }

@@ -78,6 +78,13 @@ impl Appender {
     pub(super) fn run(mut self, mut queue: mpsc::UnboundedReceiver<Append>) {
         let mut bytes = Vec::new();
         while let Some(first) = queue.blocking_recv() {
+            if let Some((since, error)) = &self.failed
+                && since.elapsed() < PAUSE
+            {
+                drop(first.answer.send(Err(error.clone())));
+                continue;
+            }
+            self.failed = None;
             let mut answers = Vec::new();
             bytes.clear();
             let outcome = self.write(first, &mut queue, &mut bytes, &mut answers);
@@ -106,12 +113,6 @@ impl Appender {
         let mut next = Some(first);
         while let Some(Append { accepted, answer, .. }) = next {
             answers.push(answer);
-            if let Some((since, error)) = &self.failed
-                && since.elapsed() < PAUSE
-            {
-                return Err(error.clone());
-            }
-            self.failed = None;
             if self.open.is_none() {
                 self.open = Some(self.begin()?);
             }

@@ -214,3 +214,39 @@ async fn requests_that_wait_share_a_sync() {
     found.sort_unstable();
     assert_eq!(found, (0..200).flat_map(|time| [time, time]).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_disk_that_fails_is_tried_again_while_requests_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("wal");
+    let estate = Estate::new(1);
+    let (wal, mut reader, _) = open_in(&folder);
+    std::fs::rename(&folder, dir.path().join("away")).unwrap();
+    let error = wal.append(estate.at(1), LIMIT).await.unwrap_err().to_string();
+    assert!(error.starts_with("failed to create `"), "{error}");
+    std::fs::rename(dir.path().join("away"), &folder).unwrap();
+    // More often than the pause after an error.
+    let mut refused = 0;
+    while wal.append(estate.at(2), LIMIT).await.is_err() {
+        refused += 1;
+        assert!(refused < 500);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(refused > 10, "{refused}");
+    assert_eq!(times(&mut reader, synced(&wal)), [2]);
+    assert_eq!(wal.folder.metrics.wal_failures.get(), 1);
+}
+
+#[tokio::test]
+async fn what_a_failed_write_left_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (wal, _reader, mut state) = open_in(dir.path());
+    wal.append(Estate::new(1).at(1), LIMIT).await.unwrap();
+    state.shipped = Position { segment: 9, offset: 0 };
+    wal.save(&state).unwrap();
+    std::fs::write(dir.path().join(segment::name(2)), vec![0; 100_000]).unwrap();
+    wal.clean(LIMIT).unwrap();
+    assert!(wal.size() > 100_000, "{}", wal.size());
+    wal.clean(1000).unwrap();
+    assert_eq!(wal.size(), 0);
+}
