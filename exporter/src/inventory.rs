@@ -219,7 +219,18 @@ pub struct Host {
     pub certificate_end: Option<i64>,
     pub ntp_servers: Option<usize>,
     pub ntp_running: Option<bool>,
+    /// Of a host of a vSAN cluster.
+    pub vsan: Option<Vsan>,
     pub alarms: Vec<Alarm>,
+}
+
+/// What a host knows of its vSAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vsan {
+    /// Hosts of the cluster that it sees, with itself.
+    pub members: usize,
+    /// Disks of its own that have an issue.
+    pub disk_issues: usize,
 }
 
 /// A sensor of a host, or a part whose health a host knows.

@@ -191,6 +191,18 @@ pub(super) static METRICS: &[Metric] = &[
         "When the host's certificate ends, as Unix time",
     ),
     gauge(
+        "vsphere_host_vsan_members",
+        Unit::Count,
+        Source::Host("runtime.vsanRuntimeInfo", |host, out| out.maybe(host.vsan.map(|vsan| vsan.members as f64))),
+        "Hosts of its vSAN cluster that the host sees, itself included: fewer than there are is a partition",
+    ),
+    gauge(
+        "vsphere_host_vsan_disk_issues",
+        Unit::Count,
+        Source::Host("runtime.vsanRuntimeInfo", |host, out| out.maybe(host.vsan.map(|vsan| vsan.disk_issues as f64))),
+        "Disks of the host that vSAN finds fault with",
+    ),
+    gauge(
         "vsphere_host_ntp_servers",
         Unit::Count,
         Source::Host("config.dateTimeInfo", |host, out| out.maybe(host.ntp_servers.map(|servers| servers as f64))),

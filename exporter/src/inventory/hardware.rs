@@ -7,7 +7,7 @@ use super::identity::{Candidate, identify};
 use super::mirror::Known;
 use super::{
     Adapter, AdapterState, Automation, Cluster, Host, HostConnection, HostPower, Inventory, Nic, Object, PathState,
-    Pool, Sensor, Status, paths,
+    Pool, Sensor, Status, Vsan, paths,
 };
 use crate::vsphere::{MoRef, Value};
 
@@ -50,6 +50,7 @@ pub(super) fn hosts(cx: &Cx<'_>, inventory: &mut Inventory) {
                 .and_then(|info| info.parse_at::<jiff::Timestamp>("notAfter").map(|time| time.as_millisecond())),
             ntp_servers: known.get("config.dateTimeInfo.ntpConfig.server").map(|servers| servers.fields().len()),
             ntp_running: ntp.and_then(|service| service.parse_at("running")),
+            vsan: known.get("runtime.vsanRuntimeInfo").and_then(vsan),
             alarms: cx.alarms(reference),
         });
     }
@@ -186,6 +187,12 @@ pub(super) fn pools(cx: &Cx<'_>, inventory: &mut Inventory) {
     }
 }
 
+/// Of `VsanHostRuntimeInfo`, which a host outside of any vSAN cluster may have as well, but empty.
+fn vsan(info: &Value) -> Option<Vsan> {
+    let (members, disk_issues) = (info.all("membershipList").count(), info.all("diskIssues").count());
+    (members + disk_issues > 0).then_some(Vsan { members, disk_issues })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{built, host, object};
@@ -283,6 +290,20 @@ mod tests {
         let found: Vec<_> = host.adapters.iter().map(|adapter| (adapter.device.as_str(), adapter.state)).collect();
         assert_eq!(found, [("vmhba0", AdapterState::Online), ("vmhba1", AdapterState::Fault)]);
         assert_eq!(host.paths, BTreeMap::from([(PathState::Active, 2), (PathState::Dead, 1)]));
+    }
+
+    #[test]
+    fn vsan_is_of_hosts_that_are_members() {
+        let member =
+            |name: &str| format!("<membershipList><nodeUuid>u</nodeUuid><hostname>{name}</hostname></membershipList>");
+        let issue = |issue: &str| format!("<diskIssues><diskId>naa.5</diskId><issue>{issue}</issue></diskIssues>");
+        let vsan = |inner: &str| of(&[&format!("runtime.vsanRuntimeInfo={inner}<accessGenNo>3</accessGenNo>")]).vsan;
+        let members = member("esx1") + &member("esx2") + &member("esx3");
+        assert_eq!(vsan(&members), Some(Vsan { members: 3, disk_issues: 0 }));
+        let ill = members + &issue("Disk is degraded");
+        assert_eq!(vsan(&ill), Some(Vsan { members: 3, disk_issues: 1 }));
+        assert_eq!(vsan(""), None);
+        assert_eq!(of(&[]).vsan, None);
     }
 
     #[test]

@@ -136,6 +136,7 @@ const SLOW_VM: &[&str] = &["guest.disk", "summary.storage.committed", "summary.s
 const SLOW_HOST: &[&str] = &[
     "runtime.healthSystemRuntime.systemHealthInfo.numericSensorInfo",
     "runtime.healthSystemRuntime.hardwareStatusInfo",
+    "runtime.vsanRuntimeInfo",
     "config.network.pnic",
     "config.storageDevice.hostBusAdapter",
     "config.storageDevice.multipathInfo",
