@@ -142,6 +142,9 @@ enum SeriesError {
 /// Labels of a series, or why it has none and how it is named then.
 type Labels = Result<LabelSet, (SeriesError, String)>;
 
+/// Series of a request at most. Each takes 64 bytes while it is read, and an empty one is two bytes long.
+const MAX_SERIES: usize = 1_000_000;
+
 /// A series of a body, before it is known which.
 struct Found<L> {
     /// Of the bytes that name it.
@@ -263,6 +266,16 @@ impl<'a> Sink<'a> {
         self.registry.add(self.new);
         self.accepted
     }
+}
+
+/// Adds a series of the message that ends at `position`.
+#[inline]
+fn add<L>(found: &mut Vec<Found<L>>, series: Found<L>, position: usize) -> Result<(), ProtobufError> {
+    if found.len() == MAX_SERIES {
+        return Err(ProtobufError { position, reason: "more than a million series in one request" });
+    }
+    found.push(series);
+    Ok(())
 }
 
 /// Labels of pairs, with the name of the series where they are none.

@@ -185,6 +185,15 @@ fn a_message_of_the_other_version_is_none() {
 }
 
 #[test]
+fn a_million_series_are_enough() {
+    for (version, key) in [(Version::V1, 1 << 3 | 2), (Version::V2, 5 << 3 | 2)] {
+        let body = [key, 0].repeat(MAX_SERIES + 1);
+        let error = accept(version, &body, &Registry::new(), RANGE).unwrap_err();
+        assert_eq!(error.to_string(), format!("at byte {}: more than a million series in one request", body.len()));
+    }
+}
+
+#[test]
 fn labels_that_stand_apart_name_the_same_series() {
     // A label, a sample, another label.
     let whole = series(&[("a", "1"), ("b", "2")], &[NOW]).encode_to_vec();

@@ -3,7 +3,7 @@
 //! Senders write the labels of a series as one run of fields, so the run names the series. Labels that stand anywhere
 //! else are found as well, only slower.
 
-use super::{Accepted, Found, Labels, Sample, SeriesError, label_set};
+use super::{Accepted, Found, Labels, Sample, SeriesError, add, label_set};
 use crate::labels;
 use crate::protobuf::{Message, ProtobufError};
 use crate::series::Registry;
@@ -28,11 +28,14 @@ pub(super) fn decode<'a>(
     let mut fields = request.fields();
     loop {
         if let Some(message) = fields.next_if(SERIES)? {
-            found.push(series(message, registry, &mut accepted.samples)?);
+            add(&mut found, series(message, registry, &mut accepted.samples)?, fields.read())?;
             continue;
         }
         match fields.next()? {
-            Some((1, value)) => found.push(series(value.bytes(&fields)?, registry, &mut accepted.samples)?),
+            Some((1, value)) => {
+                let series = series(value.bytes(&fields)?, registry, &mut accepted.samples)?;
+                add(&mut found, series, fields.read())?;
+            }
             Some((3, value)) => {
                 value.bytes(&fields)?;
                 accepted.metadata += 1;

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::{Accepted, Found, Labels, SeriesError, label_set, v1};
+use super::{Accepted, Found, Labels, SeriesError, add, label_set, v1};
 use crate::labels;
 use crate::protobuf::{Message, ProtobufError, Value};
 use crate::series::{Key, Registry};
@@ -53,7 +53,7 @@ pub(super) fn decode<'a>(
         }
         let refused = series.labels.mixed || references.len() > MAX_REFERENCES;
         let salt = if refused { REFUSED } else { REFERENCES };
-        found.push(Found { key: registry.key(&key, salt), ..series });
+        add(&mut found, Found { key: registry.key(&key, salt), ..series }, fields.read())?;
     }
     Ok((found, names))
 }

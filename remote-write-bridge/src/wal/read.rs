@@ -42,6 +42,14 @@ impl Reader {
     /// The next samples: at least one record, and no more of them once there are `most` samples. All of one segment and
     /// before `until`, which is a place that was synced, or where a chunk ended. `None` where there are none.
     pub(crate) fn next(&mut self, until: Position, most: usize) -> Result<Option<Chunk>, WalError> {
+        let start = self.at;
+        self.read(until, most).inspect_err(|_| {
+            // What was read before the error is read again.
+            (self.at, self.open) = (start, None);
+        })
+    }
+
+    fn read(&mut self, until: Position, most: usize) -> Result<Option<Chunk>, WalError> {
         while self.at < until {
             if self.open.is_none() && !self.begin()? {
                 self.leave();
@@ -139,7 +147,8 @@ impl Reader {
         if let Some(reason) = reason {
             self.folder.metrics.wal_damaged.inc();
             let aside = self.folder.path.join(format!("{:016}-{at}.damaged", self.at.segment));
-            let kept = std::fs::write(&aside, open.segment.bytes(at, next - at)?).is_ok();
+            let end = next.min(open.segment.length()?).max(at);
+            let kept = std::fs::write(&aside, open.segment.bytes(at, end - at)?).is_ok();
             error!(segment = %open.segment.path.display(), offset = at, bytes = next - at, reason, kept, aside = %aside.display(), "a record of the log is damaged: it is set aside, and the rest goes on");
         }
         self.at.offset = next;

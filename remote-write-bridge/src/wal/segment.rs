@@ -108,8 +108,9 @@ impl Segment {
         Ok(self.file.metadata().map_err(WalError::io("look at", &self.path))?.len())
     }
 
-    /// What is at `offset`, where the segment ends at `end`.
+    /// What is at `offset`, where the segment ends at `end`, or before: then something has cut it.
     pub(super) fn record(&self, offset: u64, end: u64) -> Result<Found, WalError> {
+        let end = end.min(self.length()?);
         if offset + FRAME > end {
             return Ok(Found::Damaged { next: None });
         }

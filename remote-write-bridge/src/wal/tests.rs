@@ -250,3 +250,18 @@ async fn what_a_failed_write_left_is_counted() {
     wal.clean(1000).unwrap();
     assert_eq!(wal.size(), 0);
 }
+
+#[tokio::test]
+async fn a_segment_that_is_cut_while_it_is_written_loses_what_is_gone_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let estate = Estate::new(3);
+    let metrics = Metrics::new();
+    let (wal, mut reader, _) = open_with(dir.path(), &metrics);
+    for time in [1, 2] {
+        wal.append(estate.at(time), LIMIT).await.unwrap();
+    }
+    let file = std::fs::File::options().write(true).open(only_segment(dir.path())).unwrap();
+    file.set_len(synced(&wal).offset - 3).unwrap();
+    assert_eq!(times(&mut reader, synced(&wal)), [1, 1, 1]);
+    assert_eq!(metrics.wal_damaged.get(), 1);
+}
