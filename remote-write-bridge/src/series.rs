@@ -1,6 +1,6 @@
 //! The series that senders have named: found again by the bytes of their labels, without reading them.
 //!
-//! A sender names a series in the same bytes each time. Their 128-bit hash leads to the [`Series`], so only the first
+//! A sender names a series in the same bytes each time. Their 128-bit hash leads to the `Series`, so only the first
 //! request of a series is parsed, checked and sorted. Who may write cannot make two label sets collide: the hash has a
 //! secret that is random in each process. What is not named for two hours is forgotten, which costs one more parsing.
 
