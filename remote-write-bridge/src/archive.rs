@@ -1,8 +1,9 @@
 //! ClickHouse: inserts that are harmless to repeat, queries, and what its answers mean.
 //!
-//! One INSERT is one partition and one block, so it is stored whole or not at all. It is tried again under the same
-//! deduplication token: ClickHouse then drops the second copy of one that had arrived. Where its window has passed by
-//! then, the table merges what arrives twice.
+//! One INSERT is one partition and one block, so it is stored whole or not at all. When it is not known which, it is sent
+//! again, and the table merges what arrives twice. ClickHouse's own deduplication is off: it writes down that it has a
+//! block before it has it, and a server that is killed in between drops the block when it comes again
+//! (docs/decisions/0007).
 
 mod connection;
 mod error;
@@ -97,33 +98,25 @@ impl Archive {
         connection: &Arc<Connection>,
         rows: &[SeriesRow],
     ) -> Result<(), ArchiveError> {
-        // Random, not a hash of the rows: rows that were deleted must be insertable again.
-        self.insert(connection, "series", rows, &format!("{:032x}", rand::random::<u128>())).await?;
+        self.insert(connection, "series", rows).await?;
         connection.remember(rows);
         Ok(())
     }
 
-    /// Stores rows of `samples`, all of one day. The same rows may be sent again under the same token, others never.
+    /// Stores rows of `samples`, all of one day.
     pub(crate) async fn insert_samples(
         &self,
         connection: &Arc<Connection>,
         rows: &[SampleRow],
-        token: &str,
     ) -> Result<(), ArchiveError> {
-        self.insert(connection, "samples", rows, token).await
+        self.insert(connection, "samples", rows).await
     }
 
-    async fn insert<R>(
-        &self,
-        connection: &Arc<Connection>,
-        table: &'static str,
-        rows: &[R],
-        token: &str,
-    ) -> Result<(), ArchiveError>
+    async fn insert<R>(&self, connection: &Arc<Connection>, table: &'static str, rows: &[R]) -> Result<(), ArchiveError>
     where
         R: Row + RowOwned + RowWrite + Sync,
     {
-        let outcome = connection.unless_replaced(self.keep_trying(connection, table, rows, token)).await;
+        let outcome = connection.unless_replaced(self.keep_trying(connection, table, rows)).await;
         match &outcome {
             Ok(()) => debug!(table, rows = rows.len(), "inserted"),
             Err(error) => {
@@ -136,13 +129,7 @@ impl Archive {
         outcome
     }
 
-    async fn keep_trying<R>(
-        &self,
-        connection: &Connection,
-        table: &'static str,
-        rows: &[R],
-        token: &str,
-    ) -> Result<(), ArchiveError>
+    async fn keep_trying<R>(&self, connection: &Connection, table: &'static str, rows: &[R]) -> Result<(), ArchiveError>
     where
         R: Row + RowOwned + RowWrite + Sync,
     {
@@ -150,7 +137,7 @@ impl Archive {
         let mut pauses = RETRY_PAUSES.iter();
         loop {
             let start = Instant::now();
-            let outcome = connection.try_insert(table, rows, token, deadline).await;
+            let outcome = connection.try_insert(table, rows, deadline).await;
             self.metrics.observe_insert(table, rows.len(), start.elapsed(), outcome.is_ok());
             let Err(error) = outcome else { return Ok(()) };
             match pauses.next() {

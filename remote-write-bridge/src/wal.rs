@@ -31,7 +31,7 @@ use crate::ingest::Accepted;
 use crate::metrics::Metrics;
 use append::{Append, Appender};
 pub(crate) use read::{Chunk, Reader};
-pub(crate) use state::{Plan, State};
+pub(crate) use state::State;
 
 /// Shipped segments are kept for so long: what ClickHouse acknowledged can be compared, and sent again.
 const KEEP: Duration = Duration::from_secs(2 * 3600);

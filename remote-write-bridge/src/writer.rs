@@ -1,9 +1,9 @@
 //! From the log to ClickHouse: one batch at a time, in order, until it is there.
 //!
-//! Meanwhile the next batch gathers, so batches grow by themselves when ClickHouse is slow. The range of a batch is
-//! written down before it is sent, so a bridge that ends in the middle sends the same rows under the same tokens again.
-//! What ClickHouse refuses because of what is in it, and would refuse for ever, is put aside with the reason; anything
-//! else is tried again until it passes.
+//! Meanwhile the next batch gathers, so batches grow by themselves when ClickHouse is slow. A bridge that ends in the
+//! middle sends the batch again, perhaps cut otherwise: the table merges what came twice. What ClickHouse refuses because
+//! of what is in it, and would refuse for ever, is put aside with the reason; anything else is tried again until it
+//! passes.
 
 mod dead;
 
@@ -20,7 +20,7 @@ use crate::batch;
 use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
 use crate::time::Day;
-use crate::wal::{Chunk, Plan, Position, Reader, State, Wal, WalError};
+use crate::wal::{Chunk, Position, Reader, State, Wal, WalError};
 
 /// Between two tries of a batch, growing.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -49,21 +49,15 @@ impl Writer {
     pub(crate) async fn run(self, mut reader: Reader, mut state: State) {
         let mut synced = self.wal.synced();
         loop {
-            let plan = match state.planned {
-                Some(plan) => plan,
-                None => {
-                    let news = synced.wait_for(|synced| *synced > state.shipped);
-                    let end = tokio::select! {
-                        biased;
-                        () = self.closing.cancelled() => return,
-                        // An error means that nothing comes any more.
-                        news = news => match news { Ok(end) => *end, Err(_) => return },
-                    };
-                    Plan { end, max_rows: self.lives.get().config.ingest.max_batch_rows }
-                }
+            let news = synced.wait_for(|synced| *synced > state.shipped);
+            let end = tokio::select! {
+                biased;
+                () = self.closing.cancelled() => return,
+                // An error means that nothing comes any more.
+                news = news => match news { Ok(end) => *end, Err(_) => return },
             };
             let began = Instant::now();
-            match self.ship(reader, &mut state, plan).await {
+            match self.ship(reader, &mut state, end).await {
                 Ok(same) => reader = same,
                 Err(Closing) => return,
             }
@@ -82,31 +76,24 @@ impl Writer {
         }
     }
 
-    /// Ships what is before `plan.end`, or the first part of it.
-    async fn ship(&self, reader: Reader, state: &mut State, plan: Plan) -> Result<Reader, Closing> {
-        // A batch that was planned before is read as a whole: it was cut to its size then.
-        let most = if state.planned.is_some() { usize::MAX } else { plan.max_rows };
-        let (reader, chunk) = self.read(reader, plan.end, most).await?;
-        let end = chunk.as_ref().map_or(plan.end, |chunk| chunk.end);
-        if let Some(chunk) = chunk {
-            state.planned = Some(Plan { end, ..plan });
-            self.save(state).await?;
-            let reader = self.store(reader, chunk, state, plan.max_rows).await?;
-            self.done(state, end).await?;
-            return Ok(reader);
-        }
-        self.done(state, end).await?;
-        Ok(reader)
-    }
-
-    async fn done(&self, state: &mut State, end: Position) -> Result<(), Closing> {
-        (state.shipped, state.planned) = (end, None);
+    /// Ships what is before `until`, or the first part of it.
+    async fn ship(&self, reader: Reader, state: &mut State, until: Position) -> Result<Reader, Closing> {
+        let max_rows = self.lives.get().config.ingest.max_batch_rows;
+        let (mut reader, chunk) = self.read(reader, until, max_rows).await?;
+        state.shipped = match chunk {
+            Some(chunk) => {
+                let end = chunk.end;
+                reader = self.store(reader, chunk, max_rows).await?;
+                end
+            }
+            None => until,
+        };
         self.save(state).await?;
         let (wal, limit) = (self.wal.clone(), self.lives.get().config.wal.max_bytes);
         if let Err(error) = blocking(move || wal.clean(limit)).await {
             warn!(%error, "failed to delete what is shipped");
         }
-        Ok(())
+        Ok(reader)
     }
 
     async fn read(&self, reader: Reader, until: Position, most: usize) -> Result<(Reader, Option<Chunk>), Closing> {
@@ -148,15 +135,16 @@ impl Writer {
     }
 
     /// Sends a batch until ClickHouse has it.
-    async fn store(&self, reader: Reader, chunk: Chunk, state: &State, max_rows: usize) -> Result<Reader, Closing> {
-        let Chunk { samples, series, .. } = chunk;
+    async fn store(&self, reader: Reader, chunk: Chunk, max_rows: usize) -> Result<Reader, Closing> {
+        let Chunk { end, samples, series } = chunk;
         let inserts = blocking(move || batch::of_days(samples, max_rows)).await;
-        let mut batch = Batch { reader, series, done: vec![false; inserts.len()], inserts, connection: None, max_rows };
+        let done = vec![false; inserts.len()];
+        let mut batch = Batch { reader, end, series, done, inserts, connection: None, max_rows };
         let mut pause = FIRST_PAUSE;
         let mut said = None;
         loop {
             let outcome = match self.archive.prepared() {
-                Ok(connection) => self.try_store(&mut batch, &connection, state).await,
+                Ok(connection) => self.try_store(&mut batch, &connection).await,
                 Err(error) => Err(error.into()),
             };
             let Err(error) = outcome else {
@@ -175,12 +163,7 @@ impl Writer {
         }
     }
 
-    async fn try_store(
-        &self,
-        batch: &mut Batch,
-        connection: &Arc<Connection>,
-        state: &State,
-    ) -> Result<(), StoreError> {
+    async fn try_store(&self, batch: &mut Batch, connection: &Arc<Connection>) -> Result<(), StoreError> {
         if batch.connection.as_ref().is_none_or(|known| !Arc::ptr_eq(known, connection)) {
             // Another server knows nothing of what this one took.
             batch.connection = Some(connection.clone());
@@ -194,19 +177,19 @@ impl Writer {
             if batch.done[place] {
                 continue;
             }
-            let token = state.token(&place.to_string());
-            match self.archive.insert_samples(connection, rows, &token).await {
+            match self.archive.insert_samples(connection, rows).await {
                 Ok(()) => {
                     self.metrics.samples_stored.inc_by(rows.len() as u64);
                 }
                 Err(error) if error.is_of_the_rows() => {
                     let folder = self.wal.dead_letters();
-                    if let Err(io) = dead::write(&folder, &token, rows, &error) {
+                    let name = format!("{}-{}-{place}", batch.end.segment, batch.end.offset);
+                    if let Err(io) = dead::write(&folder, &name, rows, &error) {
                         error!(error = %io, folder = %folder.display(), "failed to put a batch aside; trying again");
                         return Err(error.into());
                     }
                     self.metrics.samples_dead.inc_by(rows.len() as u64);
-                    error!(%error, folder = %folder.display(), token, rows = rows.len(), "ClickHouse refuses a batch for what is in it: it is put aside");
+                    error!(%error, folder = %folder.display(), name, rows = rows.len(), "ClickHouse refuses a batch for what is in it: it is put aside");
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -219,6 +202,7 @@ impl Writer {
 /// A batch that is being sent.
 struct Batch {
     reader: Reader,
+    end: Position,
     series: Vec<(u32, u128, Day)>,
     inserts: Vec<Vec<SampleRow>>,
     /// Which of them are there.

@@ -126,13 +126,7 @@ impl Connection {
         Instant::now() + self.config.clickhouse.request_timeout
     }
 
-    pub(super) async fn try_insert<R>(
-        &self,
-        table: &str,
-        rows: &[R],
-        token: &str,
-        deadline: Instant,
-    ) -> Result<(), ArchiveError>
+    pub(super) async fn try_insert<R>(&self, table: &str, rows: &[R], deadline: Instant) -> Result<(), ArchiveError>
     where
         R: Row + RowOwned + RowWrite + Sync,
     {
@@ -143,8 +137,8 @@ impl Connection {
                 .await?
                 // ClickHouse may answer an asynchronous insert before it is stored, and 26 makes it the default.
                 .with_setting("async_insert", "0")
-                .with_setting("insert_deduplicate", "1")
-                .with_setting("insert_deduplication_token", token)
+                // It loses a block whose server is killed between noting it and having it.
+                .with_setting("insert_deduplicate", "0")
                 // One block: as many rows as there are, parsed by one thread.
                 .with_setting("max_insert_block_size", rows.len().to_string())
                 .with_setting("input_format_parallel_parsing", "0");

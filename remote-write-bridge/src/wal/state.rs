@@ -1,7 +1,4 @@
 //! How far the log was shipped, in a file of its own that is replaced as a whole.
-//!
-//! Before a batch is sent, its range is written down. So a bridge that is killed in the middle of it sends exactly the
-//! same rows under the same tokens again, and ClickHouse drops what it has.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,19 +12,10 @@ const FILE: &str = "state.json";
 /// The state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// The log's id; in tokens too.
+    /// The log's id.
     pub(super) wal: u128,
     /// All before is in ClickHouse.
     pub(crate) shipped: Position,
-    /// What was sent after that, perhaps.
-    pub(crate) planned: Option<Plan>,
-}
-
-/// A batch that is being sent: everything up to `end`, cut into inserts of so many rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Plan {
-    pub(crate) end: Position,
-    pub(crate) max_rows: usize,
 }
 
 impl State {
@@ -43,7 +31,7 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let known = segments.iter().find_map(|number| segment::log_of(folder, *number));
                 let shipped = Position { segment: segments.first().copied().unwrap_or(0), offset: 0 };
-                let state = Self { wal: known.unwrap_or_else(rand::random), shipped, planned: None };
+                let state = Self { wal: known.unwrap_or_else(rand::random), shipped };
                 state.save(folder)?;
                 Ok(state)
             }
@@ -63,11 +51,5 @@ impl State {
         };
         write().map_err(WalError::io("write", &path))?;
         segment::sync_folder(folder)
-    }
-
-    /// Names an insert of the planned batch: the same after a restart, and never given to other rows.
-    pub(crate) fn token(&self, insert: &str) -> String {
-        let Position { segment, offset } = self.shipped;
-        format!("{:032x}-{segment}-{offset}-{insert}", self.wal)
     }
 }

@@ -82,29 +82,6 @@ async fn what_is_acknowledged_is_read_in_order_and_again_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_planned_batch_is_the_same_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let estate = Estate::new(4);
-    let (wal, mut reader, mut state) = open_in(dir.path());
-    for time in 1..6 {
-        wal.append(estate.at(time), LIMIT).await.unwrap();
-    }
-    let first = reader.next(synced(&wal), 8).unwrap().unwrap();
-    assert_eq!(first.samples.len(), 8);
-    state.shipped = first.end;
-    let planned = reader.next(synced(&wal), 8).unwrap().unwrap();
-    state.planned = Some(Plan { end: planned.end, max_rows: 3 });
-    wal.save(&state).unwrap();
-    let token = state.token("0");
-    drop((wal, reader));
-    let (_wal, mut reader, state) = open_in(dir.path());
-    let plan = state.planned.unwrap();
-    let again = reader.next(plan.end, usize::MAX).unwrap().unwrap();
-    assert_eq!((again.samples, again.series, again.end), (planned.samples, planned.series, planned.end));
-    assert_eq!((state.token("0"), plan.max_rows), (token, 3));
-}
-
-#[tokio::test]
 async fn a_torn_end_is_cut_and_nothing_else() {
     for torn in [1, 7, 8, 20] {
         let dir = tempfile::tempdir().unwrap();

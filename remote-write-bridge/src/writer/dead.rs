@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::archive::{ArchiveError, SampleRow};
 
-/// Writes rows in ClickHouse's format RowBinary, and the reason beside them. The same batch is the same file.
-pub(super) fn write(folder: &Path, token: &str, rows: &[SampleRow], error: &ArchiveError) -> std::io::Result<()> {
+/// Writes rows in ClickHouse's format RowBinary, and the reason beside them.
+pub(super) fn write(folder: &Path, name: &str, rows: &[SampleRow], error: &ArchiveError) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut bytes = Vec::with_capacity(rows.len() * 40);
     for row in rows {
@@ -18,9 +18,9 @@ pub(super) fn write(folder: &Path, token: &str, rows: &[SampleRow], error: &Arch
     let mut reason = format!("{error}\n\n{} samples. To insert them once the reason is gone:\n", rows.len());
     // Writing to a String cannot fail.
     let _infallible =
-        writeln!(reason, "  clickhouse-client --query 'INSERT INTO samples FORMAT RowBinary' < {token}.rowbinary");
-    for (name, content) in [("rowbinary", bytes), ("txt", reason.into_bytes())] {
-        let path = folder.join(format!("{token}.{name}"));
+        writeln!(reason, "  clickhouse-client --query 'INSERT INTO samples FORMAT RowBinary' < {name}.rowbinary");
+    for (kind, content) in [("rowbinary", bytes), ("txt", reason.into_bytes())] {
+        let path = folder.join(format!("{name}.{kind}"));
         std::fs::write(&path, content)?;
         std::fs::File::open(&path)?.sync_all()?;
     }

@@ -12,7 +12,6 @@ PARTITION BY toYYYYMM(month)
 ORDER BY (metric_name, series_id)
 TTL month + INTERVAL 1 MONTH + INTERVAL {retention_seconds} SECOND
 SETTINGS ttl_only_drop_parts = 1,
-         non_replicated_deduplication_window = 1000,
          fsync_after_insert = 1,
          fsync_part_directory = 1;
 
@@ -30,6 +29,5 @@ PRIMARY KEY (vm_key, series_id)
 ORDER BY (vm_key, series_id, timestamp)
 TTL toDateTime(timestamp, 'UTC') + INTERVAL {retention_seconds} SECOND
 SETTINGS ttl_only_drop_parts = 1,
-         non_replicated_deduplication_window = 1000,
          fsync_after_insert = 1,
          fsync_part_directory = 1;
