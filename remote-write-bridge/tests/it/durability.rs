@@ -16,6 +16,8 @@ const SENDERS: usize = 8;
 const SAMPLES: i64 = 50;
 /// After each request that was acknowledged: some ten thousand samples a second in all, so that the engine keeps up.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Of a request.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Senders as Prometheus has them: each sends its samples in order, and again until they are acknowledged.
 pub(crate) struct Load {
@@ -78,7 +80,8 @@ async fn send(
         let body = packed(&write_request(&[series(&[("__name__", "load"), ("sender", &name)], &samples)]));
         let request =
             http.post(url).header("content-type", "application/x-protobuf").header("content-encoding", "snappy");
-        match request.body(body).send().await {
+        // As Prometheus, which gives up too: a request whose connection dies has been seen to wait for ever.
+        match request.body(body).timeout(TIMEOUT).send().await {
             Ok(response) if response.status() == StatusCode::NO_CONTENT => {
                 first += SAMPLES;
                 acknowledged.store(first, Ordering::Relaxed);
