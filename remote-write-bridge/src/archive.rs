@@ -11,7 +11,6 @@ mod row;
 mod schema;
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use clickhouse::{Row, RowOwned, RowWrite};
 use lynceus_service::tls::TlsError;
@@ -25,10 +24,6 @@ pub(crate) use row::{SampleRow, SeriesRow};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-
-/// Before the second and the following tries of an insert.
-const RETRY_PAUSES: [Duration; 3] =
-    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1600)];
 
 /// The archive. Cheap to share, and its config can be replaced while it works.
 pub(crate) struct Archive {
@@ -116,7 +111,9 @@ impl Archive {
     where
         R: Row + RowOwned + RowWrite + Sync,
     {
-        let outcome = connection.unless_replaced(self.keep_trying(connection, table, rows)).await;
+        let start = Instant::now();
+        let outcome = connection.unless_replaced(connection.insert(table, rows)).await;
+        self.metrics.observe_insert(table, rows.len(), start.elapsed(), outcome.is_ok());
         match &outcome {
             Ok(()) => debug!(table, rows = rows.len(), "inserted"),
             Err(error) => {
@@ -127,26 +124,5 @@ impl Archive {
             }
         }
         outcome
-    }
-
-    async fn keep_trying<R>(&self, connection: &Connection, table: &'static str, rows: &[R]) -> Result<(), ArchiveError>
-    where
-        R: Row + RowOwned + RowWrite + Sync,
-    {
-        let deadline = connection.deadline();
-        let mut pauses = RETRY_PAUSES.iter();
-        loop {
-            let start = Instant::now();
-            let outcome = connection.try_insert(table, rows, deadline).await;
-            self.metrics.observe_insert(table, rows.len(), start.elapsed(), outcome.is_ok());
-            let Err(error) = outcome else { return Ok(()) };
-            match pauses.next() {
-                Some(pause) if error.may_pass() && Instant::now() + *pause < deadline => {
-                    debug!(%error, table, "an insert failed and is tried again");
-                    tokio::time::sleep(*pause).await;
-                }
-                _ => return Err(error),
-            }
-        }
     }
 }

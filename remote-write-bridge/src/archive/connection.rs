@@ -13,7 +13,6 @@ use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use lynceus_service::tls::TlsError;
-use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::error::{ArchiveError, Cause};
@@ -122,11 +121,7 @@ impl Connection {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.config.clickhouse.request_timeout
-    }
-
-    pub(super) async fn try_insert<R>(&self, table: &str, rows: &[R], deadline: Instant) -> Result<(), ArchiveError>
+    pub(super) async fn insert<R>(&self, table: &str, rows: &[R]) -> Result<(), ArchiveError>
     where
         R: Row + RowOwned + RowWrite + Sync,
     {
@@ -147,10 +142,7 @@ impl Connection {
             }
             insert.end().await
         };
-        match timeout_at(deadline, insert).await {
-            Ok(outcome) => outcome.map_err(|error| ArchiveError::from_client(error, &self.config.clickhouse.url)),
-            Err(_) => Err(ArchiveError::TimedOut(self.config.clickhouse.request_timeout)),
-        }
+        self.limited(insert).await
     }
 
     /// Rows of a query that `make` writes, at most `limit`; one more is [`ArchiveError::TooMany`].

@@ -9,11 +9,7 @@ use url::Url;
 
 use super::schema::SchemaError;
 
-/// Codes of ClickHouse that pass by themselves: TIMEOUT_EXCEEDED, TOO_MANY_SIMULTANEOUS_QUERIES, SOCKET_TIMEOUT,
-/// NETWORK_ERROR, MEMORY_LIMIT_EXCEEDED, TABLE_IS_READ_ONLY, TOO_MANY_PARTS, UNKNOWN_STATUS_OF_INSERT,
-/// KEEPER_EXCEPTION.
-const PASSING: [u32; 9] = [159, 202, 209, 210, 241, 242, 252, 319, 999];
-/// Codes that are about what is in a batch, and will not change: CANNOT_READ_ALL_DATA, CANNOT_PARSE_DATE,
+/// Codes of ClickHouse that are about what is in a batch, and will not change: CANNOT_READ_ALL_DATA, CANNOT_PARSE_DATE,
 /// CANNOT_PARSE_DATETIME, TYPE_MISMATCH, INCORRECT_DATA, CANNOT_CONVERT_TYPE, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
 /// VIOLATED_CONSTRAINT.
 const OF_THE_ROWS: [u32; 8] = [33, 38, 41, 53, 70, 117, 321, 469];
@@ -77,20 +73,6 @@ impl ArchiveError {
             Error::Network(_) => Self::Unreachable { url: url.to_string(), reason: reason(&error) },
             Error::BadResponse(message) => Self::Refused { code: code(&message), message },
             other => Self::Refused { code: None, message: other.to_string() },
-        }
-    }
-
-    /// Whether the same request may be answered differently in a moment.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { code, .. } => code.is_some_and(|code| PASSING.contains(&code)),
-            Self::NotReady(_)
-            | Self::Replaced
-            | Self::Secret(_)
-            | Self::TimedOut(_)
-            | Self::Schema(_)
-            | Self::TooMany { .. } => false,
         }
     }
 
