@@ -35,7 +35,7 @@ const BODY_UNIT: usize = 1024;
 
 /// The bridge.
 pub struct App {
-    shared: Shared,
+    shared: Arc<Shared>,
     closing: CancellationToken,
 }
 
@@ -46,11 +46,10 @@ pub struct Args {
     pub storage_path: PathBuf,
 }
 
-/// What requests use. Clones are the same.
-#[derive(Clone)]
+/// What requests use.
 pub(crate) struct Shared {
     pub(crate) archive: Arc<Archive>,
-    pub(crate) registry: Arc<Registry>,
+    pub(crate) registry: Registry,
     pub(crate) wal: Wal,
     pub(crate) metrics: Metrics,
     lives: Lives,
@@ -118,9 +117,8 @@ impl Daemon for App {
         let archive = Arc::new(archive);
         let lives = Lives(Arc::new(RwLock::new(Arc::new(Live::new(config)))));
         let closing = CancellationToken::new();
-        let (wal, reader, state) = wal::open(&args.storage_path.join("wal"), metrics.clone())?;
-        let registry = Arc::new(Registry::new());
-        let shared = Shared { archive: archive.clone(), registry, wal, metrics, lives };
+        let (wal, reader) = wal::open(&args.storage_path.join("wal"), metrics.clone())?;
+        let shared = Shared { archive: archive.clone(), registry: Registry::new(), wal, metrics, lives };
         let writer = Writer {
             archive: archive.clone(),
             lives: shared.lives.clone(),
@@ -128,8 +126,9 @@ impl Daemon for App {
             metrics: shared.metrics.clone(),
             closing: closing.clone(),
         };
+        let shared = Arc::new(shared);
         host.spawn("log", log::watch(shared.clone(), host.clone()));
-        host.spawn("writer", writer.run(reader, state));
+        host.spawn("writer", writer.run(reader));
         host.spawn("check", check(archive, host.clone()));
         // What is accepted is kept whether or not ClickHouse is there.
         host.set_ready();
@@ -140,7 +139,7 @@ impl Daemon for App {
         Router::new()
             .route("/api/v1/write", post(write::write))
             .route("/api/v1/read", post(read::read))
-            .with_state(Arc::new(self.shared.clone()))
+            .with_state(self.shared.clone())
     }
 
     fn links() -> &'static [(&'static str, &'static str)] {

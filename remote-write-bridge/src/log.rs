@@ -1,5 +1,6 @@
 //! What the log on disk tells of itself: how large it is, how far behind ClickHouse, and for how long there is room.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lynceus_service::Host;
@@ -18,7 +19,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 const RATE_OVER: f64 = 3600.0;
 
 /// Keeps the metrics of the log true.
-pub(crate) async fn watch(shared: Shared, host: Host) {
+pub(crate) async fn watch(shared: Arc<Shared>, host: Host) {
     let stop = host.shutdown();
     let (mut rate, mut forgot) = (Rate::new(Instant::now()), Instant::now());
     loop {

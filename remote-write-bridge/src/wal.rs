@@ -31,9 +31,9 @@ use crate::ingest::Accepted;
 use crate::metrics::Metrics;
 use append::{Append, Appender};
 pub(crate) use read::{Chunk, Reader};
-pub(crate) use state::State;
+use state::State;
 
-/// Shipped segments are kept for so long: what ClickHouse acknowledged can be compared, and sent again.
+/// Shipped segments are kept for so long: a server that lost what it acknowledged can be sent it again.
 const KEEP: Duration = Duration::from_secs(2 * 3600);
 
 /// Of the room for the log, what shipped segments may leave no less of.
@@ -84,13 +84,15 @@ struct Folder {
     size: AtomicU64,
     /// All before is in ClickHouse.
     shipped: Mutex<Position>,
+    /// The last segment that was found damaged.
+    damaged: AtomicU64,
     metrics: Metrics,
     /// Keeps another bridge out for as long as it is open.
     _lock: std::fs::File,
 }
 
-/// Opens the log in a folder, which is made where it is missing. The state says how far it was shipped.
-pub(crate) fn open(path: &Path, metrics: Metrics) -> Result<(Wal, Reader, State), WalError> {
+/// Opens the log in a folder, which is made where it is missing; it is read from where it was shipped.
+pub(crate) fn open(path: &Path, metrics: Metrics) -> Result<(Wal, Reader), WalError> {
     std::fs::create_dir_all(path).map_err(WalError::io("make the folder", path))?;
     let lock = lock(path)?;
     let segments = segment::list(path)?;
@@ -99,7 +101,16 @@ pub(crate) fn open(path: &Path, metrics: Metrics) -> Result<(Wal, Reader, State)
         segment::cut_torn_tail(&path.join(segment::name(*last)))?;
     }
     let (size, shipped) = (AtomicU64::new(total(path)?), Mutex::new(state.shipped));
-    let folder = Arc::new(Folder { path: path.to_owned(), id: state.wal, size, shipped, metrics, _lock: lock });
+    let folder = Folder {
+        path: path.to_owned(),
+        id: state.wal,
+        size,
+        shipped,
+        damaged: AtomicU64::new(0),
+        metrics,
+        _lock: lock,
+    };
+    let folder = Arc::new(folder);
     let next = segments.last().map_or(state.shipped.segment + 1, |last| last + 1);
     let (queue, waiting) = mpsc::unbounded_channel();
     // All that is on disk is synced, or never will be: it ends where the next segment begins.
@@ -110,7 +121,7 @@ pub(crate) fn open(path: &Path, metrics: Metrics) -> Result<(Wal, Reader, State)
         .spawn(move || appender.run(waiting))
         .map_err(WalError::io("start a thread for", path))?;
     let reader = Reader::new(folder.clone(), state.shipped);
-    Ok((Wal { folder, queue, synced }, reader, state))
+    Ok((Wal { folder, queue, synced }, reader))
 }
 
 /// Bytes of all segments.
@@ -165,14 +176,15 @@ impl Wal {
         Ok(bytes.saturating_sub(done))
     }
 
-    fn shipped(&self) -> Position {
+    /// All before is in ClickHouse.
+    pub(crate) fn shipped(&self) -> Position {
         *self.folder.shipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes down how far it was shipped.
-    pub(crate) fn save(&self, state: &State) -> Result<(), WalError> {
-        state.save(&self.folder.path)?;
-        *self.folder.shipped.lock().unwrap_or_else(PoisonError::into_inner) = state.shipped;
+    pub(crate) fn set_shipped(&self, shipped: Position) -> Result<(), WalError> {
+        State { wal: self.folder.id, shipped }.save(&self.folder.path)?;
+        *self.folder.shipped.lock().unwrap_or_else(PoisonError::into_inner) = shipped;
         Ok(())
     }
 

@@ -134,13 +134,13 @@ fn version(headers: &HeaderMap) -> Result<Version, WireError> {
 }
 
 /// How many samples were stored.
-async fn store(shared: &Shared, version: Version, headers: &HeaderMap, body: Body) -> Result<usize, WriteError> {
+async fn store(shared: &Arc<Shared>, version: Version, headers: &HeaderMap, body: Body) -> Result<usize, WriteError> {
     let live = shared.live();
     // Held until the answer: so many bodies may be in memory at a time, packed or as samples.
     let _memory = live.reserve_body(headers).await;
     let limit = live.config.ingest.max_body_bytes;
     let body = receive(body, limit).await?;
-    let accepted = if body.len() <= SMALL_BODY {
+    let mut accepted = if body.len() <= SMALL_BODY {
         decode(shared, &live, version, &body)?
     } else {
         let (shared, live) = (shared.clone(), live.clone());
@@ -151,7 +151,6 @@ async fn store(shared: &Shared, version: Version, headers: &HeaderMap, body: Bod
     shared.metrics.samples_received.inc_by(accepted.received);
     shared.metrics.metadata_ignored.inc_by(accepted.metadata);
     let (stored, received) = (accepted.samples.len(), accepted.received);
-    let mut accepted = accepted;
     let refused = std::mem::take(&mut accepted.refused);
     if stored > 0 {
         shared.wal.append(accepted, live.config.wal.max_bytes).await?;

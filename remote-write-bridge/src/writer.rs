@@ -20,7 +20,7 @@ use crate::batch;
 use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
 use crate::time::Day;
-use crate::wal::{Chunk, Position, Reader, State, Wal, WalError};
+use crate::wal::{Chunk, Position, Reader, Wal, WalError};
 
 /// Between two tries of a batch, growing.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -46,10 +46,10 @@ pub(crate) struct Writer {
 struct Closing;
 
 impl Writer {
-    pub(crate) async fn run(self, mut reader: Reader, mut state: State) {
+    pub(crate) async fn run(self, mut reader: Reader) {
         let mut synced = self.wal.synced();
         loop {
-            let news = synced.wait_for(|synced| *synced > state.shipped);
+            let news = synced.wait_for(|synced| *synced > self.wal.shipped());
             let end = tokio::select! {
                 biased;
                 () = self.closing.cancelled() => return,
@@ -57,13 +57,13 @@ impl Writer {
                 news = news => match news { Ok(end) => *end, Err(_) => return },
             };
             let began = Instant::now();
-            match self.ship(reader, &mut state, end).await {
+            match self.ship(reader, end).await {
                 Ok(same) => reader = same,
                 Err(Closing) => return,
             }
             // What comes soon after is one batch; what is behind goes on at once.
             let flush_interval = self.lives.get().config.ingest.flush_interval;
-            if *synced.borrow() <= state.shipped {
+            if self.wal.is_shipped() {
                 self.metrics.caught_up();
             }
             let behind = self.wal.unshipped().unwrap_or_default() > BEHIND;
@@ -77,10 +77,10 @@ impl Writer {
     }
 
     /// Ships what is before `until`, or the first part of it.
-    async fn ship(&self, reader: Reader, state: &mut State, until: Position) -> Result<Reader, Closing> {
+    async fn ship(&self, reader: Reader, until: Position) -> Result<Reader, Closing> {
         let max_rows = self.lives.get().config.ingest.max_batch_rows;
         let (mut reader, chunk) = self.read(reader, until, max_rows).await?;
-        state.shipped = match chunk {
+        let shipped = match chunk {
             Some(chunk) => {
                 let end = chunk.end;
                 reader = self.store(reader, chunk, max_rows).await?;
@@ -88,7 +88,7 @@ impl Writer {
             }
             None => until,
         };
-        self.save(state).await?;
+        self.save(shipped).await?;
         let (wal, limit) = (self.wal.clone(), self.lives.get().config.wal.max_bytes);
         if let Err(error) = blocking(move || wal.clean(limit)).await {
             warn!(%error, "failed to delete what is shipped");
@@ -112,10 +112,10 @@ impl Writer {
         }
     }
 
-    async fn save(&self, state: &State) -> Result<(), Closing> {
+    async fn save(&self, shipped: Position) -> Result<(), Closing> {
         loop {
-            let (wal, state) = (self.wal.clone(), state.clone());
-            match blocking(move || wal.save(&state)).await {
+            let wal = self.wal.clone();
+            match blocking(move || wal.set_shipped(shipped)).await {
                 Ok(()) => return Ok(()),
                 Err(error) => self.pause(&error).await?,
             }

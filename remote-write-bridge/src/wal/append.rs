@@ -110,6 +110,10 @@ impl Appender {
         answers: &mut Vec<oneshot::Sender<Result<(), WalError>>>,
     ) -> Result<(), WalError> {
         let limit = first.limit;
+        let damaged = self.folder.damaged.load(Relaxed);
+        if self.open.as_ref().is_some_and(|open| open.number == damaged) {
+            self.open = None;
+        }
         let mut next = Some(first);
         while let Some(Append { accepted, answer, .. }) = next {
             answers.push(answer);
@@ -155,7 +159,7 @@ impl Open {
     fn encode(&mut self, accepted: &Accepted, into: &mut Vec<u8>) {
         // Segments are numbered from 1 and never reach 2^32: that would take 200,000 years.
         let own = self.number << 32;
-        let mut definitions = Vec::new();
+        let (first, mut definitions) = (self.defined, Vec::new());
         for (series, _) in &accepted.series {
             if series.place.load(Relaxed) & !0xffff_ffff != own {
                 series.place.store(own | u64::from(self.defined), Relaxed);
@@ -163,7 +167,7 @@ impl Open {
                 definitions.push(&series.labels);
             }
         }
-        let mut writer = record::Writer::new(&definitions);
+        let mut writer = record::Writer::new(first, &definitions);
         let mut samples = accepted.samples.as_slice();
         for (series, count) in &accepted.series {
             let (own, others) = samples.split_at(*count);

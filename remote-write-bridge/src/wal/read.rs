@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::error;
 
-use super::record::{self, Defined};
+use super::record::{self, Defined, Definitions};
 use super::segment::{self, FRAME, Found, HEAD, Segment};
 use super::{Folder, Position, WalError};
 use crate::archive::SampleRow;
@@ -31,7 +32,7 @@ pub(crate) struct Reader {
 
 struct Open {
     segment: Segment,
-    defined: Vec<Defined>,
+    definitions: Definitions,
 }
 
 impl Reader {
@@ -77,9 +78,9 @@ impl Reader {
 
     /// The labels of a series of the last chunk.
     pub(crate) fn labels(&self, number: u32) -> Result<Option<LabelSet>, WalError> {
-        let Some(Open { segment, defined }) = &self.open else { return Ok(None) };
-        let Some(Defined { labels, .. }) = defined.get(number as usize) else { return Ok(None) };
-        Ok(LabelSet::from_bytes(&segment.bytes(labels.start, labels.end - labels.start)?))
+        let Some(Open { segment, definitions }) = &self.open else { return Ok(None) };
+        let Some(Defined { at, length, .. }) = definitions.get(number) else { return Ok(None) };
+        Ok(LabelSet::from_bytes(&segment.bytes(at.get(), *length)?))
     }
 
     /// Opens the segment of now, and reads again what it defines before the place of now. Says whether there is one.
@@ -98,7 +99,7 @@ impl Reader {
         }
         let segment = Segment::open(path, number)?;
         self.at.offset = HEAD;
-        self.open = Some(Open { segment, defined: Vec::new() });
+        self.open = Some(Open { segment, definitions: Definitions::default() });
         while self.at.offset < offset {
             self.record(offset, |_, _, _| {})?;
         }
@@ -139,13 +140,15 @@ impl Reader {
         let at = self.at.offset;
         let (next, reason) = match open.segment.record(at, end)? {
             Found::Record(bytes) => {
-                let outcome = record::read(&bytes, at + FRAME, &mut open.defined, each);
+                let outcome = record::read(&bytes, at + FRAME, &mut open.definitions, each);
                 (at + FRAME + bytes.len() as u64, outcome.err().map(|error| error.to_string()))
             }
             Found::Damaged { next } => (next.unwrap_or(end), Some("its checksum does not fit".to_owned())),
         };
         if let Some(reason) = reason {
             self.folder.metrics.wal_damaged.inc();
+            // It may have defined series: what is written from now on defines them again, in another segment.
+            self.folder.damaged.store(self.at.segment, Relaxed);
             let aside = self.folder.path.join(format!("{:016}-{at}.damaged", self.at.segment));
             let end = next.min(open.segment.length()?).max(at);
             let kept = std::fs::write(&aside, open.segment.bytes(at, end - at)?).is_ok();

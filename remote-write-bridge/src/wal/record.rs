@@ -1,15 +1,16 @@
 //! A record of the log: one write request, as compact as it can be without a compressor.
 //!
 //! Series have numbers within a segment. A record defines those that the segment does not know yet, so a segment is
-//! read by itself, on any machine and for any server. A sample is the difference of its time to the one before and its
-//! eight bytes: about eleven in all.
+//! read by itself, on any machine and for any server. It names the number of the first that it defines: where a record
+//! before it is damaged, no series takes the place of another. A sample is the difference of its time to the one before
+//! and its eight bytes: about eleven in all.
 
-use std::ops::Range;
+use std::num::NonZeroU64;
 
 use crate::ingest::Sample;
 use crate::labels::{Identity, LabelSet};
 
-/// What a record is. Others may come; a reader that does not know one stops there and says so.
+/// What a record is. Others may come; a reader that does not know one sets it aside and says so.
 const WRITE: u8 = 1;
 
 /// Writes a record.
@@ -26,8 +27,10 @@ struct Last {
 }
 
 impl Writer {
-    pub(super) fn new(definitions: &[&LabelSet]) -> Self {
+    /// Of a record that defines these series, numbered from `first` on.
+    pub(super) fn new(first: u32, definitions: &[&LabelSet]) -> Self {
         let mut bytes = vec![WRITE];
+        push(&mut bytes, u64::from(first));
         push(&mut bytes, definitions.len() as u64);
         for labels in definitions {
             push(&mut bytes, labels.as_bytes().len() as u64);
@@ -59,8 +62,33 @@ impl Writer {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Defined {
     pub(super) identity: Identity,
-    /// Where its labels are in the segment.
-    pub(super) labels: Range<u64>,
+    /// Where its labels are in the segment: not in its head.
+    pub(super) at: NonZeroU64,
+    pub(super) length: u64,
+}
+
+/// The series that a segment defines, by number; those of a record that is damaged are missing.
+#[derive(Debug, Default)]
+pub(super) struct Definitions(Vec<Option<Defined>>);
+
+impl Definitions {
+    #[inline]
+    pub(super) fn get(&self, number: u32) -> Option<&Defined> {
+        self.0.get(number as usize)?.as_ref()
+    }
+
+    /// Adds those of a record, from `first` on.
+    fn add(&mut self, first: usize, new: impl IntoIterator<Item = Defined>) {
+        if first > self.0.len() {
+            self.0.resize(first, None);
+        }
+        for (number, defined) in (first..).zip(new) {
+            match self.0.get_mut(number) {
+                Some(place) => *place = Some(defined),
+                None => self.0.push(Some(defined)),
+            }
+        }
+    }
 }
 
 /// Why a record cannot be read, though its checksum holds.
@@ -72,15 +100,18 @@ pub(super) enum RecordError {
     Kind(u8),
     #[error("labels that are none")]
     Labels,
-    #[error("series {number}, where the segment defines {defined}")]
-    Undefined { number: i64, defined: usize },
+    #[error("series {0}, which cannot be so many here")]
+    Number(i64),
+    #[error("{0} samples of series that are defined in a damaged record")]
+    Undefined(u64),
 }
 
-/// Reads a record that begins at `at` of its segment. What it defines is added to `defined`; `each` gets its samples.
+/// Reads a record that begins at `at` of its segment. What it defines is added to `definitions`; `each` gets its samples,
+/// but for those of series that are not defined.
 pub(super) fn read(
     bytes: &[u8],
     at: u64,
-    defined: &mut Vec<Defined>,
+    definitions: &mut Definitions,
     mut each: impl FnMut(u32, &Defined, Sample),
 ) -> Result<(), RecordError> {
     let mut rest = Rest(bytes);
@@ -88,27 +119,35 @@ pub(super) fn read(
     if kind != WRITE {
         return Err(RecordError::Kind(kind));
     }
+    // Each definition before this record takes more than a byte.
+    let first = rest.number()?;
+    let first = usize::try_from(first).ok().filter(|_| first <= at).ok_or(RecordError::Number(first.cast_signed()))?;
+    let mut new = Vec::new();
     for _ in 0..rest.number()? {
-        let length = usize::try_from(rest.number()?).map_err(|_| RecordError::Truncated)?;
-        let start = at + (bytes.len() - rest.0.len()) as u64;
-        let labels = LabelSet::from_bytes(rest.take(length)?).ok_or(RecordError::Labels)?;
-        defined.push(Defined { identity: labels.identity(), labels: start..start + length as u64 });
+        let length = rest.number()?;
+        let at = NonZeroU64::new(at + (bytes.len() - rest.0.len()) as u64).ok_or(RecordError::Labels)?;
+        let taken = rest.take(usize::try_from(length).map_err(|_| RecordError::Truncated)?)?;
+        let identity = LabelSet::from_bytes(taken).ok_or(RecordError::Labels)?.identity();
+        new.push(Defined { identity, at, length });
     }
-    let mut last = Last::default();
+    definitions.add(first, new);
+    let (mut last, mut undefined) = (Last::default(), 0);
     while !rest.0.is_empty() {
         last.number = last.number.wrapping_add(rest.signed()?);
-        let undefined = || RecordError::Undefined { number: last.number, defined: defined.len() };
-        let place = u32::try_from(last.number).map_err(|_| undefined())?;
-        let series = defined.get(place as usize).ok_or_else(undefined)?;
+        let number = u32::try_from(last.number).map_err(|_| RecordError::Number(last.number))?;
+        let series = definitions.get(number);
         for _ in 0..rest.number()? {
             last.time = last.time.wrapping_add(rest.signed()?);
             let (bits, others) = rest.0.split_first_chunk().ok_or(RecordError::Truncated)?;
             rest.0 = others;
             let sample = Sample { timestamp: last.time, value: f64::from_bits(u64::from_le_bytes(*bits)) };
-            each(place, series, sample);
+            match series {
+                Some(series) => each(number, series, sample),
+                None => undefined += 1,
+            }
         }
     }
-    Ok(())
+    if undefined == 0 { Ok(()) } else { Err(RecordError::Undefined(undefined)) }
 }
 
 struct Rest<'a>(&'a [u8]);
@@ -168,22 +207,35 @@ mod tests {
         LabelSet::of_pairs(vec![("__name__", name)]).unwrap()
     }
 
+    /// Where the records of these tests begin.
+    const AT: u64 = 100;
+
     #[test]
     fn a_sample_takes_eleven_bytes() {
         let now = 1_767_261_640_000;
-        let mut writer = Writer::new(&[]);
+        let mut writer = Writer::new(0, &[]);
         let series = |number| (number, [Sample { timestamp: now, value: 0.1 }]);
         (0..1000).map(series).for_each(|(number, samples)| writer.series(number, &samples));
-        assert_eq!(writer.finish().len(), 2 + 5 + 1000 * 11);
+        assert_eq!(writer.finish().len(), 3 + 5 + 1000 * 11);
     }
 
     #[test]
-    fn a_record_that_refers_to_nothing_is_an_error() {
-        let mut writer = Writer::new(&[]);
-        writer.series(0, &[]);
-        let error = read(&writer.finish(), 0, &mut Vec::new(), |_, _, _| {}).unwrap_err();
-        assert_eq!(error, RecordError::Undefined { number: 0, defined: 0 });
-        assert_eq!(read(&[9], 0, &mut Vec::new(), |_, _, _| {}), Err(RecordError::Kind(9)));
+    fn a_series_that_nothing_defines_has_no_samples() {
+        let mut writer = Writer::new(1, &[&labels("b")]);
+        for number in [0, 1, 7] {
+            writer.series(number, &[Sample { timestamp: 5, value: 1. }; 2]);
+        }
+        let mut found = Vec::new();
+        let outcome = read(&writer.finish(), AT, &mut Definitions::default(), |number, _, _| found.push(number));
+        assert_eq!((outcome, found), (Err(RecordError::Undefined(4)), vec![1, 1]));
+    }
+
+    #[test]
+    fn what_cannot_be_is_an_error() {
+        let outcome = |bytes: &[u8]| read(bytes, AT, &mut Definitions::default(), |_, _, _| {}).unwrap_err();
+        assert_eq!(outcome(&[9]), RecordError::Kind(9));
+        assert_eq!(outcome(&Writer::new(101, &[&labels("a")]).finish()), RecordError::Number(101));
+        assert_eq!(outcome(&[WRITE, 0, 0, 1, 0]), RecordError::Number(-1));
     }
 
     proptest! {
@@ -192,7 +244,9 @@ mod tests {
             series in prop::collection::vec((0u32..3, prop::collection::vec((any::<i64>(), any::<u64>()), 0..4)), 0..6)
         ) {
             let all = [labels("a"), labels("b"), labels("c")];
-            let mut writer = Writer::new(&[&all[1], &all[2]]);
+            let mut definitions = Definitions::default();
+            read(&Writer::new(0, &[&all[0]]).finish(), AT, &mut definitions, |_, _, _| {}).unwrap();
+            let mut writer = Writer::new(1, &[&all[1], &all[2]]);
             let mut expected = Vec::new();
             for (number, samples) in &series {
                 let of = |(timestamp, bits): &(i64, u64)| Sample { timestamp: *timestamp, value: f64::from_bits(*bits) };
@@ -200,21 +254,21 @@ mod tests {
                 expected.extend(samples.iter().map(|(timestamp, bits)| (*number, *timestamp, *bits)));
             }
             let bytes = writer.finish();
-            let mut defined = vec![Defined { identity: all[0].identity(), labels: 0..1 }];
             let mut found = Vec::new();
-            read(&bytes, 100, &mut defined, |number, series, sample| {
+            read(&bytes, AT, &mut definitions, |number, series, sample| {
                 assert_eq!(series.identity, all[number as usize].identity());
                 found.push((number, sample.timestamp, sample.value.to_bits()));
             }).unwrap();
             prop_assert_eq!(found, expected);
-            let at = |range: &Range<u64>| usize::try_from(range.start - 100).unwrap()..usize::try_from(range.end - 100).unwrap();
-            prop_assert_eq!(&bytes[at(&defined[2].labels)], all[2].as_bytes());
+            let Defined { at, length, .. } = definitions.get(2).unwrap();
+            let (start, length) = (usize::try_from(at.get() - AT).unwrap(), usize::try_from(*length).unwrap());
+            prop_assert_eq!(&bytes[start..start + length], all[2].as_bytes());
         }
 
         #[test]
         fn damage_never_panics(bytes: Vec<u8>, kind: bool) {
             let bytes = if kind { [vec![WRITE], bytes].concat() } else { bytes };
-            drop(read(&bytes, 0, &mut Vec::new(), |_, _, _| {}));
+            drop(read(&bytes, AT, &mut Definitions::default(), |_, _, _| {}));
         }
     }
 }

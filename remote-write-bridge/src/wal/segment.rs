@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::WalError;
 
 /// What a segment begins with, and the version of its format; then the log's id and the segment's number.
-const MAGIC: &[u8; 8] = b"lynwal01";
+const MAGIC: &[u8; 8] = b"lynwal02";
 
 pub(super) const HEAD: u64 = 32;
 

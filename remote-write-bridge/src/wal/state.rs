@@ -11,11 +11,11 @@ const FILE: &str = "state.json";
 
 /// The state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(super) struct State {
     /// The log's id.
     pub(super) wal: u128,
     /// All before is in ClickHouse.
-    pub(crate) shipped: Position,
+    pub(super) shipped: Position,
 }
 
 impl State {

@@ -11,8 +11,12 @@ struct Estate(Vec<Arc<Series>>);
 
 impl Estate {
     fn new(count: usize) -> Self {
+        Self::named("m", count)
+    }
+
+    fn named(name: &str, count: usize) -> Self {
         let series =
-            |i| Arc::new(Series::new(LabelSet::of_pairs(vec![("__name__", format!("m{i}").as_str())]).unwrap()));
+            |i| Arc::new(Series::new(LabelSet::of_pairs(vec![("__name__", format!("{name}{i}").as_str())]).unwrap()));
         Self((0..count).map(series).collect())
     }
 
@@ -26,11 +30,11 @@ impl Estate {
     }
 }
 
-fn open_in(dir: &Path) -> (Wal, Reader, State) {
+fn open_in(dir: &Path) -> (Wal, Reader) {
     open_with(dir, &Metrics::new())
 }
 
-fn open_with(dir: &Path, metrics: &Metrics) -> (Wal, Reader, State) {
+fn open_with(dir: &Path, metrics: &Metrics) -> (Wal, Reader) {
     loop {
         match open(dir, metrics.clone()) {
             // The thread of the one before is about to end.
@@ -67,7 +71,7 @@ fn only_segment(dir: &Path) -> PathBuf {
 async fn what_is_acknowledged_is_read_in_order_and_again_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let estate = Estate::new(3);
-    let (wal, mut reader, _) = open_in(dir.path());
+    let (wal, mut reader) = open_in(dir.path());
     for time in [1, 2, 3] {
         wal.append(estate.at(time), LIMIT).await.unwrap();
     }
@@ -76,7 +80,7 @@ async fn what_is_acknowledged_is_read_in_order_and_again_after_a_restart() {
     assert_eq!(times(&mut reader, synced(&wal)), [4, 4, 4]);
     drop((wal, reader));
     // Another process knows the series by nothing but the log.
-    let (wal, mut reader, _) = open_in(dir.path());
+    let (wal, mut reader) = open_in(dir.path());
     wal.append(estate.at(5), LIMIT).await.unwrap();
     assert_eq!(times(&mut reader, synced(&wal)), [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5]);
 }
@@ -86,7 +90,7 @@ async fn a_torn_end_is_cut_and_nothing_else() {
     for torn in [1, 7, 8, 20] {
         let dir = tempfile::tempdir().unwrap();
         let estate = Estate::new(3);
-        let (wal, reader, _) = open_in(dir.path());
+        let (wal, reader) = open_in(dir.path());
         wal.append(estate.at(1), LIMIT).await.unwrap();
         let whole = synced(&wal).offset;
         wal.append(estate.at(2), LIMIT).await.unwrap();
@@ -98,7 +102,7 @@ async fn a_torn_end_is_cut_and_nothing_else() {
         for tail in [vec![], vec![0; 100]] {
             let kept = usize::try_from(end).unwrap() - torn;
             std::fs::write(&file, [&bytes[..kept], &tail].concat()).unwrap();
-            let (wal, mut reader, _) = open_in(dir.path());
+            let (wal, mut reader) = open_in(dir.path());
             assert_eq!(file.metadata().unwrap().len(), whole, "{torn} bytes, {} zeros", tail.len());
             assert_eq!(times(&mut reader, synced(&wal)), [1, 1, 1]);
         }
@@ -109,7 +113,7 @@ async fn a_torn_end_is_cut_and_nothing_else() {
 async fn a_damaged_record_is_set_aside_and_the_rest_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let estate = Estate::new(3);
-    let (wal, reader, _) = open_in(dir.path());
+    let (wal, reader) = open_in(dir.path());
     let mut ends = Vec::new();
     for time in 1..5 {
         wal.append(estate.at(time), LIMIT).await.unwrap();
@@ -121,7 +125,7 @@ async fn a_damaged_record_is_set_aside_and_the_rest_is_read() {
     bytes[ends[2] - 1] ^= 1;
     std::fs::write(&file, &bytes).unwrap();
     let metrics = Metrics::new();
-    let (wal, mut reader, _) = open_with(dir.path(), &metrics);
+    let (wal, mut reader) = open_with(dir.path(), &metrics);
     assert_eq!(times(&mut reader, synced(&wal)), [1, 1, 1, 2, 2, 2, 4, 4, 4]);
     assert_eq!(metrics.wal_damaged.get(), 1);
     let aside = dir.path().join(format!("{:016}-{}.damaged", 1, ends[1]));
@@ -129,16 +133,55 @@ async fn a_damaged_record_is_set_aside_and_the_rest_is_read() {
 }
 
 #[tokio::test]
+async fn series_of_a_damaged_record_lose_their_samples_and_no_other_takes_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (Estate::new(2), Estate::named("other", 2));
+    let (wal, reader) = open_in(dir.path());
+    wal.append(first.at(1), LIMIT).await.unwrap();
+    let end = usize::try_from(synced(&wal).offset).unwrap();
+    wal.append(second.at(2), LIMIT).await.unwrap();
+    wal.append(first.at(3), LIMIT).await.unwrap();
+    drop((wal, reader));
+    let file = only_segment(dir.path());
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[end - 1] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let metrics = Metrics::new();
+    let (wal, mut reader) = open_with(dir.path(), &metrics);
+    let chunk = reader.next(synced(&wal), 10).unwrap().unwrap();
+    let found: Vec<_> = chunk.samples.iter().map(|row| (row.series_id, row.timestamp)).collect();
+    let expected: Vec<_> = second.0.iter().map(|series| (series.labels.identity().series_id, 2)).collect();
+    assert_eq!(found, expected);
+    // The record that defines them, and the one that needs them.
+    assert_eq!((reader.next(synced(&wal), 10).unwrap().is_none(), metrics.wal_damaged.get()), (true, 2));
+}
+
+#[tokio::test]
+async fn after_damage_series_are_defined_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let estate = Estate::new(2);
+    let (wal, mut reader) = open_in(dir.path());
+    wal.append(estate.at(1), LIMIT).await.unwrap();
+    let file = only_segment(dir.path());
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    assert_eq!(times(&mut reader, synced(&wal)), []);
+    wal.append(estate.at(2), LIMIT).await.unwrap();
+    assert_eq!(times(&mut reader, synced(&wal)), [2, 2]);
+}
+
+#[tokio::test]
 async fn a_segment_of_another_log_is_left_out() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for (dir, time) in [(&one, 1), (&other, 2)] {
-        let (wal, ..) = open_in(dir.path());
+        let (wal, _) = open_in(dir.path());
         // Each estate numbers its series anew.
         wal.append(Estate::new(1).at(time), LIMIT).await.unwrap();
     }
     let foreign = segment::name(7);
     std::fs::copy(only_segment(other.path()), one.path().join(&foreign)).unwrap();
-    let (wal, mut reader, _) = open_in(one.path());
+    let (wal, mut reader) = open_in(one.path());
     assert_eq!(times(&mut reader, synced(&wal)), [1]);
     assert!(one.path().join(foreign).exists());
 }
@@ -147,18 +190,17 @@ async fn a_segment_of_another_log_is_left_out() {
 async fn a_full_log_refuses_and_what_is_shipped_makes_room() {
     let dir = tempfile::tempdir().unwrap();
     let estate = Estate::new(10);
-    let (wal, reader, _) = open_in(dir.path());
+    let (wal, reader) = open_in(dir.path());
     wal.append(estate.at(1), LIMIT).await.unwrap();
     let size = wal.size();
     assert!(matches!(wal.append(estate.at(2), size).await, Err(WalError::Full { .. })));
     assert_eq!(wal.unshipped().unwrap(), size);
     drop((wal, reader));
-    let (wal, mut reader, mut state) = open_in(dir.path());
+    let (wal, mut reader) = open_in(dir.path());
     wal.append(estate.at(2), LIMIT).await.unwrap();
     assert!(!wal.is_shipped());
     assert_eq!(times(&mut reader, synced(&wal)).len(), 20);
-    state.shipped = synced(&wal);
-    wal.save(&state).unwrap();
+    wal.set_shipped(synced(&wal)).unwrap();
     assert!(wal.is_shipped());
     assert_eq!(wal.unshipped().unwrap(), 0);
     wal.clean(LIMIT).unwrap();
@@ -180,7 +222,7 @@ fn a_log_has_one_bridge() {
 async fn requests_that_wait_share_a_sync() {
     let dir = tempfile::tempdir().unwrap();
     let estate = Estate::new(2);
-    let (wal, mut reader, _) = open_in(dir.path());
+    let (wal, mut reader) = open_in(dir.path());
     let mut requests = tokio::task::JoinSet::new();
     for time in 0..200 {
         let (wal, accepted) = (wal.clone(), estate.at(time));
@@ -197,7 +239,7 @@ async fn a_disk_that_fails_is_tried_again_while_requests_come() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("wal");
     let estate = Estate::new(1);
-    let (wal, mut reader, _) = open_in(&folder);
+    let (wal, mut reader) = open_in(&folder);
     std::fs::rename(&folder, dir.path().join("away")).unwrap();
     let error = wal.append(estate.at(1), LIMIT).await.unwrap_err().to_string();
     assert!(error.starts_with("failed to create `"), "{error}");
@@ -217,10 +259,9 @@ async fn a_disk_that_fails_is_tried_again_while_requests_come() {
 #[tokio::test]
 async fn what_a_failed_write_left_is_counted() {
     let dir = tempfile::tempdir().unwrap();
-    let (wal, _reader, mut state) = open_in(dir.path());
+    let (wal, _reader) = open_in(dir.path());
     wal.append(Estate::new(1).at(1), LIMIT).await.unwrap();
-    state.shipped = Position { segment: 9, offset: 0 };
-    wal.save(&state).unwrap();
+    wal.set_shipped(Position { segment: 9, offset: 0 }).unwrap();
     std::fs::write(dir.path().join(segment::name(2)), vec![0; 100_000]).unwrap();
     wal.clean(LIMIT).unwrap();
     assert!(wal.size() > 100_000, "{}", wal.size());
@@ -233,7 +274,7 @@ async fn a_segment_that_is_cut_while_it_is_written_loses_what_is_gone_and_says_s
     let dir = tempfile::tempdir().unwrap();
     let estate = Estate::new(3);
     let metrics = Metrics::new();
-    let (wal, mut reader, _) = open_with(dir.path(), &metrics);
+    let (wal, mut reader) = open_with(dir.path(), &metrics);
     for time in [1, 2] {
         wal.append(estate.at(time), LIMIT).await.unwrap();
     }
