@@ -13,7 +13,7 @@ mod trim;
 use std::fmt;
 
 pub(crate) use arithmetic::{Combined, Incompatible};
-pub(crate) use buckets::Bucket;
+pub use buckets::Bucket;
 pub(crate) use quantile::NanNote;
 pub(crate) use sum::{HistogramMean, HistogramSum};
 

@@ -47,7 +47,7 @@ pub use eval::{
     Annotation, Answer, EvalError, Options, Sample, SampleValue, Series, Severity, Value, query, query_range,
 };
 pub use functions::{FUNCTIONS, Function, Variadic, function};
-pub use histogram::{BucketCounts, CUSTOM_SCHEMA, Histogram, ResetHint};
+pub use histogram::{Bucket, BucketCounts, CUSTOM_SCHEMA, Histogram, ResetHint};
 pub use labels::Labels;
 pub use parser::parse;
 pub use printer::escape_regex;

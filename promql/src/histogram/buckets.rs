@@ -4,12 +4,12 @@ use super::{BucketCounts, Histogram};
 
 /// A bucket with its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bucket {
-    pub(crate) lower: f64,
-    pub(crate) upper: f64,
-    pub(crate) lower_inclusive: bool,
-    pub(crate) upper_inclusive: bool,
-    pub(crate) count: f64,
+pub struct Bucket {
+    pub lower: f64,
+    pub upper: f64,
+    pub lower_inclusive: bool,
+    pub upper_inclusive: bool,
+    pub count: f64,
 }
 
 /// The upper bound of a bucket's absolute values.
@@ -61,7 +61,7 @@ impl Histogram {
     }
 
     /// From the lowest to the highest. One that overlaps with the zero bucket ends there.
-    pub(crate) fn all_buckets(&self) -> Vec<Bucket> {
+    pub fn all_buckets(&self) -> Vec<Bucket> {
         let mut all = Vec::with_capacity(self.positive.len() + self.negative.len() + 1);
         for &bucket in self.negative.iter().rev() {
             let mut bucket = self.negative_bucket(bucket);
