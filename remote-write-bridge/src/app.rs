@@ -18,10 +18,11 @@ use crate::archive::Archive;
 use crate::body::header_text;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::rollup::{Dirty, RollUp};
 use crate::series::Registry;
 use crate::wal::{self, Wal};
 use crate::writer::Writer;
-use crate::{log, read, write};
+use crate::{api, log, read, write};
 
 /// Between two looks at ClickHouse: soon while it is away, seldom while it is there.
 const CHECK_AWAY: Duration = Duration::from_secs(1);
@@ -118,17 +119,22 @@ impl Daemon for App {
         let lives = Lives(Arc::new(RwLock::new(Arc::new(Live::new(config)))));
         let closing = CancellationToken::new();
         let (wal, reader) = wal::open(&args.storage_path.join("wal"), metrics.clone())?;
+        let dirty = Arc::new(Dirty::load(&args.storage_path)?);
         let shared = Shared { archive: archive.clone(), registry: Registry::new(), wal, metrics, lives };
         let writer = Writer {
             archive: archive.clone(),
             lives: shared.lives.clone(),
             wal: shared.wal.clone(),
+            dirty: dirty.clone(),
             metrics: shared.metrics.clone(),
             closing: closing.clone(),
         };
+        let roll_up =
+            RollUp { archive: archive.clone(), lives: shared.lives.clone(), dirty, metrics: shared.metrics.clone() };
         let shared = Arc::new(shared);
         host.spawn("log", log::watch(shared.clone(), host.clone()));
         host.spawn("writer", writer.run(reader));
+        host.spawn("roll-up", roll_up.run(host.clone()));
         host.spawn("check", check(archive, host.clone()));
         // What is accepted is kept whether or not ClickHouse is there.
         host.set_ready();
@@ -139,6 +145,7 @@ impl Daemon for App {
         Router::new()
             .route("/api/v1/write", post(write::write))
             .route("/api/v1/read", post(read::read))
+            .merge(api::routes())
             .with_state(self.shared.clone())
     }
 

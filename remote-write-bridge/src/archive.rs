@@ -10,9 +10,9 @@ mod error;
 mod row;
 mod schema;
 
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use clickhouse::{Row, RowOwned, RowWrite};
 use lynceus_service::tls::TlsError;
 use tokio::time::Instant;
 use tracing::debug;
@@ -20,7 +20,7 @@ use tracing::debug;
 pub(crate) use connection::Connection;
 pub(crate) use error::ArchiveError;
 use row::OldestRow;
-pub(crate) use row::{SampleRow, SeriesRow};
+pub(crate) use row::{ExemplarRow, HistogramRow, MetadataRow, SampleRow, SeriesRow, StartRow, TableRow};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -79,7 +79,7 @@ impl Archive {
         // Partitions are named by day (20261126) or by month (202611).
         const SQL: &str = "SELECT table, toUnixTimestamp(toDateTime(YYYYMMDDToDate(toUInt32(rpad(min(partition), 8, '01'))), 'UTC')) \
                            AS oldest FROM system.parts WHERE database = currentDatabase() AND active \
-                           AND table IN ('series', 'samples') GROUP BY table";
+                           AND table != 'schema_migrations' GROUP BY table";
         let tables: Vec<OldestRow> = self.prepared()?.fetch(|client| client.query(SQL), "tables", 10).await?;
         for OldestRow { table, oldest } in tables {
             self.metrics.oldest_partition(&table, oldest);
@@ -87,32 +87,15 @@ impl Archive {
         Ok(())
     }
 
-    /// Stores rows of `series`, all of one month.
-    pub(crate) async fn insert_series(
+    /// Stores rows of one partition.
+    pub(crate) async fn insert<R: TableRow>(
         &self,
         connection: &Arc<Connection>,
-        rows: &[SeriesRow],
+        rows: &[R],
     ) -> Result<(), ArchiveError> {
-        self.insert(connection, "series", rows).await?;
-        connection.remember(rows);
-        Ok(())
-    }
-
-    /// Stores rows of `samples`, all of one day.
-    pub(crate) async fn insert_samples(
-        &self,
-        connection: &Arc<Connection>,
-        rows: &[SampleRow],
-    ) -> Result<(), ArchiveError> {
-        self.insert(connection, "samples", rows).await
-    }
-
-    async fn insert<R>(&self, connection: &Arc<Connection>, table: &'static str, rows: &[R]) -> Result<(), ArchiveError>
-    where
-        R: Row + RowOwned + RowWrite + Sync,
-    {
+        let table = R::TABLE;
         let start = Instant::now();
-        let outcome = connection.unless_replaced(connection.insert(table, rows)).await;
+        let outcome = connection.unless_replaced(connection.insert(rows)).await;
         self.metrics.observe_insert(table, rows.len(), start.elapsed(), outcome.is_ok());
         match &outcome {
             Ok(()) => debug!(table, rows = rows.len(), "inserted"),
@@ -124,5 +107,40 @@ impl Archive {
             }
         }
         outcome
+    }
+}
+
+/// Rows of one partition of some table.
+pub(crate) trait Insert: Send + Sync {
+    fn table(&self) -> &'static str;
+
+    fn rows(&self) -> usize;
+
+    /// Stores them.
+    fn send<'a>(&'a self, archive: &'a Archive, connection: &'a Arc<Connection>) -> Sending<'a>;
+
+    /// In ClickHouse's format RowBinary.
+    fn row_binary(&self) -> Vec<u8>;
+}
+
+pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), ArchiveError>> + Send + 'a>>;
+
+impl<R: TableRow> Insert for Vec<R> {
+    fn table(&self) -> &'static str {
+        R::TABLE
+    }
+
+    fn rows(&self) -> usize {
+        self.len()
+    }
+
+    fn send<'a>(&'a self, archive: &'a Archive, connection: &'a Arc<Connection>) -> Sending<'a> {
+        Box::pin(archive.insert(connection, self))
+    }
+
+    fn row_binary(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.iter().for_each(|row| row.row_binary(&mut bytes));
+        bytes
     }
 }

@@ -1,53 +1,66 @@
-//! Samples of many requests become few inserts: sorted, each once, one partition each.
+//! Rows of many requests become few inserts: sorted, each once, one partition each.
 
-use std::collections::BTreeMap;
+use crate::archive::{ExemplarRow, HistogramRow, Insert, MetadataRow, SampleRow, StartRow, TableRow};
 
-use crate::archive::{SampleRow, SeriesRow};
-use crate::time::Day;
+/// Rows of all tables but `series`, which hold what series are there in ClickHouse already.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Rows {
+    pub(crate) samples: Vec<SampleRow>,
+    pub(crate) histograms: Vec<HistogramRow>,
+    pub(crate) exemplars: Vec<ExemplarRow>,
+    pub(crate) starts: Vec<StartRow>,
+    pub(crate) metadata: Vec<MetadataRow>,
+}
 
-/// Samples as inserts: of one day each, and in the order of the table; a day may be cut into several. Of two values for
-/// one series and time the one that came later is kept, as in the table.
+impl Rows {
+    pub(crate) fn len(&self) -> usize {
+        self.samples.len() + self.histograms.len() + self.exemplars.len() + self.starts.len() + self.metadata.len()
+    }
+
+    pub(crate) fn into_inserts(self, max_rows: usize) -> Vec<Box<dyn Insert>> {
+        let mut inserts = Vec::new();
+        add(self.samples, max_rows, &mut inserts);
+        add(self.histograms, max_rows, &mut inserts);
+        add(self.exemplars, max_rows, &mut inserts);
+        add(self.starts, max_rows, &mut inserts);
+        add(self.metadata, max_rows, &mut inserts);
+        inserts
+    }
+}
+
+fn add<R: TableRow>(rows: Vec<R>, max_rows: usize, inserts: &mut Vec<Box<dyn Insert>>) {
+    inserts.extend(of_partitions(rows, max_rows).into_iter().map(|rows| Box::new(rows) as Box<dyn Insert>));
+}
+
+/// Rows as inserts: of one partition each, and in the order of the table; a partition may be cut into several. Of equal
+/// rows the one that came later is kept, as in the table.
 ///
-/// The same samples give the same inserts, so that one can be sent again.
-pub(crate) fn of_days(mut samples: Vec<SampleRow>, max_rows: usize) -> Vec<Vec<SampleRow>> {
-    // Stable: equal keys stay in the order of their arrival.
-    samples.sort_by_key(key);
-    samples.dedup_by(|later, kept| {
-        let same = key(later) == key(kept);
+/// The same rows give the same inserts, so that one can be sent again.
+pub(crate) fn of_partitions<R: TableRow>(mut rows: Vec<R>, max_rows: usize) -> Vec<Vec<R>> {
+    // Stable: equal rows stay in the order of their arrival.
+    rows.sort_by(|a, b| a.partition().cmp(&b.partition()).then_with(|| a.order(b)));
+    rows.dedup_by(|later, kept| {
+        let same = later.partition() == kept.partition() && later.order(kept).is_eq();
         if same {
-            kept.value = later.value;
+            std::mem::swap(later, kept);
         }
         same
     });
-    let days = samples.chunk_by(|a, b| a.day() == b.day());
-    days.flat_map(|day| day.chunks(max_rows.max(1))).map(<[SampleRow]>::to_vec).collect()
-}
-
-/// Rows of series as inserts: of one month each.
-pub(crate) fn of_months(series: Vec<SeriesRow>, max_rows: usize) -> Vec<Vec<SeriesRow>> {
-    let mut months: BTreeMap<Day, Vec<SeriesRow>> = BTreeMap::new();
-    for row in series {
-        months.entry(row.month).or_default().push(row);
+    let (mut inserts, max_rows) = (Vec::new(), max_rows.max(1));
+    while let Some(last) = rows.last() {
+        let partition = last.partition();
+        let first = rows.partition_point(|row| row.partition() < partition);
+        inserts.push(rows.split_off(first + (rows.len() - first - 1) / max_rows * max_rows));
     }
-    let mut inserts = Vec::new();
-    for mut rows in months.into_values() {
-        rows.sort_by(|a, b| (&a.metric_name, a.series_id).cmp(&(&b.metric_name, b.series_id)));
-        while rows.len() > max_rows.max(1) {
-            let rest = rows.split_off(max_rows.max(1));
-            inserts.push(std::mem::replace(&mut rows, rest));
-        }
-        inserts.push(rows);
-    }
+    inserts.reverse();
     inserts
-}
-
-fn key(row: &SampleRow) -> (Day, u64, u128, i64) {
-    (row.day(), row.vm_key, row.series_id, row.timestamp)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::SeriesRow;
+    use crate::time::Day;
 
     const DAY: i64 = 86_400_000;
 
@@ -61,7 +74,7 @@ mod tests {
 
     fn inserts(samples: Vec<SampleRow>, max_rows: usize) -> Vec<Vec<(u128, i64, f64)>> {
         let plain = |rows: Vec<SampleRow>| rows.iter().map(|row| (row.series_id, row.timestamp, row.value)).collect();
-        of_days(samples, max_rows).into_iter().map(plain).collect()
+        of_partitions(samples, max_rows).into_iter().map(plain).collect()
     }
 
     #[test]
@@ -84,17 +97,17 @@ mod tests {
     #[test]
     fn series_are_inserted_by_month() {
         let expected = vec![vec![series(1, 0), series(2, 0)], vec![series(1, 31)]];
-        assert_eq!(of_months(vec![series(2, 0), series(1, 31), series(1, 0)], 10), expected);
+        assert_eq!(of_partitions(vec![series(2, 0), series(1, 31), series(1, 0)], 10), expected);
     }
 
     #[test]
     fn a_long_month_is_cut() {
-        let found = of_months((0..5).map(|id| series(id, 0)).collect(), 2);
+        let found = of_partitions((0..5).map(|id| series(id, 0)).collect(), 2);
         assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);
     }
 
     #[test]
     fn nothing_is_no_insert() {
-        assert_eq!((of_days(vec![], 10).len(), of_months(vec![], 10).len()), (0, 0));
+        assert_eq!(Rows::default().into_inserts(10).len(), 0);
     }
 }

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use lynceus_promql::{Matcher, MatcherOp, SeriesMatcher};
 use lynceus_service::tls::{ClientTls, RawClientTls};
 use lynceus_service::{Problems, SecretSource, format_duration};
 use serde::Deserialize;
 use url::Url;
+
+use crate::labels::METRIC_NAME;
 
 /// Long enough for a batch on a busy server; Prometheus' own `remote_timeout` is 30 s as well.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,6 +45,7 @@ pub struct Config {
     pub(crate) ingest: Ingest,
     pub(crate) wal: WalLimits,
     pub(crate) retention: Duration,
+    pub(crate) rollups: RollUps,
     pub(crate) read: ReadLimits,
 }
 
@@ -71,7 +75,14 @@ pub(crate) struct WalLimits {
     pub(crate) max_bytes: u64,
 }
 
-/// Limits of one remote-read request.
+/// What is rolled up beyond hours.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RollUps {
+    /// Regular expressions of whole names: metrics with buckets of five minutes.
+    pub(crate) five_minutes: Vec<String>,
+}
+
+/// Limits of one query or remote-read request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ReadLimits {
     pub(crate) max_series: usize,
@@ -90,6 +101,8 @@ pub struct RawConfig {
     wal: RawWal,
     #[serde(default)]
     retention: RawRetention,
+    #[serde(default)]
+    rollups: RawRollUps,
     #[serde(default)]
     read: RawRead,
 }
@@ -130,6 +143,12 @@ struct RawRetention {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct RawRollUps {
+    five_minutes: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct RawRead {
     max_series: Option<usize>,
     max_samples: Option<usize>,
@@ -161,12 +180,19 @@ impl lynceus_service::Config for Config {
                 1000,
             ),
         };
+        let five_minutes = raw.rollups.five_minutes;
+        for (place, pattern) in five_minutes.iter().enumerate() {
+            let matcher = Matcher::new(METRIC_NAME, MatcherOp::Regex, pattern.as_str());
+            if let Err(error) = SeriesMatcher::new(&matcher) {
+                problems.push(format!("rollups.five_minutes[{place}]"), "a regular expression", error);
+            }
+        }
         let max_bytes = raw.wal.max_bytes.unwrap_or(MAX_WAL_BYTES);
         if max_bytes < LEAST_WAL_BYTES {
             problems.push("wal.max_bytes", format!("a number from {LEAST_WAL_BYTES} on"), max_bytes);
         }
         let wal = WalLimits { max_bytes };
-        Some(Self { clickhouse: clickhouse?, ingest, wal, retention, read })
+        Some(Self { clickhouse: clickhouse?, ingest, wal, retention, rollups: RollUps { five_minutes }, read })
     }
 }
 

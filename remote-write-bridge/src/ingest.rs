@@ -3,6 +3,7 @@
 //! The specification lets a receiver keep the valid part of a request whose other part it refuses. This one does: a
 //! sender does not send a refused request again, and one broken series should not cost the others their samples.
 
+mod histogram;
 mod v1;
 mod v2;
 
@@ -11,12 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lynceus_service::format_duration;
+use prost::Message as _;
 
 use crate::labels::{self, LabelError, LabelSet, Pairs};
 use crate::metrics::Refusal;
 use crate::protobuf::{Message, ProtobufError};
-use crate::series::{Key, Lookup, Registry, Series};
-use crate::time;
+use crate::series::{Key, Learned, Lookup, Registry, Series};
+use crate::time::{self, Day};
+use crate::wire;
 
 /// Timestamps that are taken.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +60,68 @@ pub struct Sample {
     pub value: f64,
 }
 
+/// What a series has beside samples.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Other {
+    /// A message of remote write 2.0, without its time.
+    Histogram(Vec<u8>),
+    /// With labels as [`LabelSet::as_bytes`] gives them; it may have none.
+    Exemplar { value: f64, labels: Vec<u8> },
+    /// Samples from here on began to count at this time.
+    Start(i64),
+}
+
+/// What a metric is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Metadata {
+    /// Of the family: without the suffixes of histograms and summaries.
+    pub(crate) metric_name: String,
+    pub(crate) kind: MetricKind,
+    pub(crate) unit: String,
+    pub(crate) help: String,
+}
+
+/// Types of metrics; their numbers are the same in both versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MetricKind(u8);
+
+impl MetricKind {
+    /// As Prometheus' API names them.
+    const NAMES: [&str; 8] =
+        ["unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"];
+
+    /// Another number is one that is not known here.
+    pub(crate) fn of(number: u64) -> Self {
+        Self(u8::try_from(number).ok().filter(|number| usize::from(*number) < Self::NAMES.len()).unwrap_or(0))
+    }
+
+    pub(crate) fn number(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        Self::NAMES[usize::from(self.0)]
+    }
+
+    /// The name of the family that a series belongs to.
+    fn family(self, series: &str) -> &str {
+        let suffixes: &[&str] = match self.as_str() {
+            "histogram" | "gaugehistogram" => &["_bucket", "_sum", "_count", "_gsum", "_gcount"],
+            "summary" => &["_sum", "_count"],
+            _ => &[],
+        };
+        suffixes.iter().find_map(|suffix| series.strip_suffix(suffix)).unwrap_or(series)
+    }
+}
+
+/// How much of a request is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) samples: u64,
+    pub(crate) histograms: u64,
+    pub(crate) exemplars: u64,
+}
+
 /// A request, sorted out.
 #[derive(Debug, Default)]
 pub struct Accepted {
@@ -64,10 +129,33 @@ pub struct Accepted {
     pub(crate) series: Vec<(Arc<Series>, usize)>,
     /// Of all series, in their order.
     pub samples: Vec<Sample>,
+    /// With the place of their series and their time.
+    pub(crate) others: Vec<(usize, i64, Other)>,
+    /// What is not known to be in the log.
+    pub(crate) metadata: Vec<Metadata>,
+    /// What is known of series and metrics when this is in the log.
+    pub(crate) learned: Learned,
+    /// When it came, in milliseconds since 1970.
+    pub(crate) now: i64,
     /// Samples in the request, the refused ones included.
     pub(crate) received: u64,
-    pub(crate) metadata: u64,
     pub(crate) refused: Refused,
+}
+
+impl Accepted {
+    /// Whether there is nothing to keep.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.samples.is_empty() && self.others.is_empty() && self.metadata.is_empty()
+    }
+
+    pub(crate) fn written(&self) -> Written {
+        let count = |wanted: fn(&Other) -> bool| self.others.iter().filter(|(.., other)| wanted(other)).count() as u64;
+        Written {
+            samples: self.samples.len() as u64,
+            histograms: count(|other| matches!(other, Other::Histogram(_))),
+            exemplars: count(|other| matches!(other, Other::Exemplar { .. })),
+        }
+    }
 }
 
 /// What cannot be stored: how many by reason, and the first of each in words.
@@ -109,19 +197,18 @@ impl fmt::Display for Refused {
 /// In two steps: what the body says, then which series that is. Looking series up is waiting for memory, and many such
 /// waits at a time take no longer than one.
 pub fn accept(version: Version, body: &[u8], registry: &Registry, range: TimeRange) -> Result<Accepted, ProtobufError> {
-    let body = Message::new(body);
-    let mut sink = Sink::new(registry, range);
+    let message = Message::new(body);
     match version {
         Version::V1 => {
-            let found = v1::decode(body, registry, &mut sink.accepted)?;
-            sink.resolve(&found, v1::labels)?;
+            let body = v1::decode(message, registry)?;
+            Sink::new(registry, range).resolve(body, |message| v1::labels(*message), v1::exemplar)
         }
         Version::V2 => {
-            let (found, names) = v2::decode(body, registry, &mut sink.accepted)?;
-            sink.resolve(&found, |series| Ok(names.labels(series)))?;
+            let (body, names) = v2::decode(message, registry)?;
+            let labels = |place: &v2::Place| Ok(names.labels(place));
+            Sink::new(registry, range).resolve(body, labels, |message| names.exemplar(message))
         }
     }
-    Ok(sink.finish())
 }
 
 /// Why a series cannot be stored.
@@ -145,15 +232,46 @@ type Labels = Result<LabelSet, (SeriesError, String)>;
 /// Series of a request at most. Each takes 64 bytes while it is read, and an empty one is two bytes long.
 const MAX_SERIES: usize = 1_000_000;
 
-/// A series of a body, before it is known which.
+/// A body, before it is known which its series are.
+struct Body<'a, L> {
+    series: Vec<Found<L>>,
+    samples: Vec<Sample>,
+    others: Vec<Raw<'a>>,
+    metadata: Vec<Metadata>,
+}
+
+/// A series of a body.
 struct Found<L> {
     /// Of the bytes that name it.
     key: Key,
     /// Where its labels are.
     labels: L,
     samples: usize,
-    histograms: usize,
-    exemplars: usize,
+    others: usize,
+}
+
+/// What stands beside the samples of a series.
+enum Raw<'a> {
+    Histogram(Message<'a>),
+    Exemplar(Message<'a>),
+    /// Of the samples from `timestamp` on.
+    Start {
+        timestamp: i64,
+        start: i64,
+    },
+    Metadata {
+        hash: u32,
+        kind: MetricKind,
+        help: Message<'a>,
+        unit: Message<'a>,
+    },
+}
+
+/// An exemplar, with its labels as the log has them.
+struct Exemplar {
+    timestamp: i64,
+    value: f64,
+    labels: Vec<u8>,
 }
 
 /// Finds out what was meant.
@@ -176,24 +294,28 @@ impl<'a> Sink<'a> {
             range,
             oldest: range.now.saturating_sub(millis(range.retention)),
             newest: range.now.saturating_add(millis(range.max_future)),
-            accepted: Accepted::default(),
+            accepted: Accepted { now: range.now, ..Accepted::default() },
         }
     }
 
     /// Looks up all series of a body; `labels` reads those of one that is new.
     fn resolve<L>(
-        &mut self,
-        found: &[Found<L>],
+        mut self,
+        body: Body<'_, L>,
         labels: impl Fn(&L) -> Result<Labels, ProtobufError>,
-    ) -> Result<(), ProtobufError> {
+        exemplar: impl Fn(Message<'_>) -> Result<Result<Exemplar, String>, ProtobufError>,
+    ) -> Result<Accepted, ProtobufError> {
+        self.accepted.samples = body.samples;
         self.accepted.received = self.accepted.samples.len() as u64;
-        self.accepted.series.reserve(found.len());
-        let known: Vec<_> = found.iter().map(|series| self.known.get(series.key)).collect();
+        self.accepted.series.reserve(body.series.len());
+        let known: Vec<_> = body.series.iter().map(|series| self.known.get(series.key)).collect();
+        let mut others = body.others.into_iter();
         // Samples that are kept move down over those that are not.
         let (mut next, mut kept) = (0, 0);
-        for (found, known) in found.iter().zip(known) {
+        for (found, known) in body.series.iter().zip(known) {
             let own = next..next + found.samples;
             next = own.end;
+            let mut others = others.by_ref().take(found.others);
             let series = match known {
                 Some(series) => series,
                 None => match labels(&found.labels)? {
@@ -203,45 +325,114 @@ impl<'a> Sink<'a> {
                         series
                     }
                     Err((error, name)) => {
-                        let count = (found.samples + found.histograms + found.exemplars).max(1);
+                        let values = others.filter(|raw| matches!(raw, Raw::Histogram(_) | Raw::Exemplar(_))).count();
+                        let count = (found.samples + values).max(1);
                         self.accepted.refused.add(Refusal::InvalidLabels, count, || format!("`{name}` has {error}"));
                         continue;
                     }
                 },
             };
-            if found.histograms + found.exemplars > 0 {
-                self.refuse_unkept(&series, found.histograms, found.exemplars);
-            }
             let first = kept;
             for place in own {
                 let sample = self.accepted.samples[place];
-                if (self.oldest..=self.newest).contains(&sample.timestamp) {
+                if self.is_in_time(&series, sample.timestamp) {
                     self.accepted.samples[kept] = sample;
                     kept += 1;
-                } else {
-                    self.refuse_time(&series, sample.timestamp);
                 }
             }
-            if kept > first {
+            let before = self.accepted.others.len();
+            others.try_for_each(|raw| self.other(&series, raw, &exemplar))?;
+            if kept > first || self.accepted.others.len() > before {
                 self.accepted.series.push((series, kept - first));
             }
         }
         self.accepted.samples.truncate(kept);
+        body.metadata.into_iter().for_each(|metadata| self.metadata(metadata));
+        // The lock is given back before others are added.
+        drop(self.known);
+        self.registry.add(self.new);
+        Ok(self.accepted)
+    }
+
+    /// What a series that will be the next of those accepted has beside samples.
+    fn other(
+        &mut self,
+        series: &Arc<Series>,
+        raw: Raw<'_>,
+        exemplar: impl Fn(Message<'_>) -> Result<Result<Exemplar, String>, ProtobufError>,
+    ) -> Result<(), ProtobufError> {
+        let (timestamp, other) = match raw {
+            Raw::Histogram(message) => {
+                let mut histogram = wire::Histogram::decode(message.bytes).map_err(|_| ProtobufError {
+                    position: message.position,
+                    reason: "a native histogram that is no message of its kind",
+                })?;
+                if let Err(error) = histogram::check(&histogram) {
+                    let why = || format!("`{}` has {error}", labels::display(series.labels.iter()));
+                    self.accepted.refused.add(Refusal::InvalidHistogram, 1, why);
+                    return Ok(());
+                }
+                let timestamp = std::mem::take(&mut histogram.timestamp);
+                (timestamp, Other::Histogram(histogram.encode_to_vec()))
+            }
+            Raw::Exemplar(message) => match exemplar(message)? {
+                Ok(Exemplar { timestamp, value, labels }) => (timestamp, Other::Exemplar { value, labels }),
+                Err(error) => {
+                    let why = || format!("one of `{}` has {error}", labels::display(series.labels.iter()));
+                    self.accepted.refused.add(Refusal::InvalidExemplar, 1, why);
+                    return Ok(());
+                }
+            },
+            Raw::Start { timestamp, start } => {
+                let month = time::month(time::day(timestamp));
+                // A sample that is refused is refused already.
+                if (self.oldest..=self.newest).contains(&timestamp) && !series.has_started(start, month) {
+                    self.accepted.others.push((self.accepted.series.len(), timestamp, Other::Start(start)));
+                    self.accepted.learned.starts.push((series.clone(), start, month));
+                }
+                return Ok(());
+            }
+            Raw::Metadata { hash, kind, help, unit } => {
+                let month = self.month();
+                if !series.has_metadata(hash, month) {
+                    let name = series.labels.get(labels::METRIC_NAME).unwrap_or_default();
+                    let metric_name = kind.family(name).to_owned();
+                    let (unit, help) = (unit.text()?.to_owned(), help.text()?.to_owned());
+                    self.metadata(Metadata { metric_name, kind, unit, help });
+                    self.accepted.learned.kinds.push((series.clone(), hash, month));
+                }
+                return Ok(());
+            }
+        };
+        if self.is_in_time(series, timestamp) {
+            self.accepted.others.push((self.accepted.series.len(), timestamp, other));
+        }
         Ok(())
     }
 
-    /// Native histograms and exemplars have no table yet. Answering 2xx would lose them without a word.
-    #[cold]
-    fn refuse_unkept(&mut self, series: &Series, histograms: usize, exemplars: usize) {
-        let name = || labels::display(series.labels.iter());
-        if histograms > 0 {
-            let example = || format!("`{}`; set send_native_histograms: false", name());
-            self.accepted.refused.add(Refusal::NativeHistogram, histograms, example);
+    /// Takes metadata that is not known of this month.
+    fn metadata(&mut self, metadata: Metadata) {
+        let Metadata { metric_name, kind, unit, help } = &metadata;
+        let strings = [metric_name, kind.as_str(), unit, help];
+        let key = self.registry.hash(&labels::concatenated(strings.into_iter()));
+        let month = self.month();
+        if !self.registry.knows_metadata(key, month) && !self.accepted.learned.metadata.contains(&(key, month)) {
+            self.accepted.learned.metadata.push((key, month));
+            self.accepted.metadata.push(metadata);
         }
-        if exemplars > 0 {
-            let example = || format!("`{}`; set send_exemplars: false", name());
-            self.accepted.refused.add(Refusal::Exemplar, exemplars, example);
+    }
+
+    fn month(&self) -> Day {
+        time::month(time::day(self.range.now))
+    }
+
+    #[inline]
+    fn is_in_time(&mut self, series: &Series, timestamp: i64) -> bool {
+        let is_in_time = (self.oldest..=self.newest).contains(&timestamp);
+        if !is_in_time {
+            self.refuse_time(series, timestamp);
         }
+        is_in_time
     }
 
     #[cold]
@@ -259,13 +450,6 @@ impl<'a> Sink<'a> {
             self.accepted.refused.add(Refusal::TooFarInFuture, 1, why);
         }
     }
-
-    fn finish(self) -> Accepted {
-        // The lock is given back before others are added.
-        drop(self.known);
-        self.registry.add(self.new);
-        self.accepted
-    }
 }
 
 /// Adds a series of the message that ends at `position`.
@@ -276,6 +460,14 @@ fn add<L>(found: &mut Vec<Found<L>>, series: Found<L>, position: usize) -> Resul
     }
     found.push(series);
     Ok(())
+}
+
+/// Labels of an exemplar as the log has them; it may have none.
+fn exemplar_labels(pairs: Pairs<'_>) -> Result<Vec<u8>, String> {
+    if pairs.is_empty() {
+        return Ok(Vec::new());
+    }
+    LabelSet::of_pairs(pairs).map(|labels| labels.as_bytes().to_vec()).map_err(|(error, _)| error.to_string())
 }
 
 /// Labels of pairs, with the name of the series where they are none.

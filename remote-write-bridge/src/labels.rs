@@ -68,7 +68,7 @@ impl LabelSet {
         let problem = problem.or_else(|| (bytes > MAX_LABEL_BYTES).then_some(LabelError::TooLong(bytes)));
         match problem {
             Some(problem) => Err((problem, labels)),
-            None => Ok(Self(concatenated(labels.into_iter().flat_map(|(name, value)| [name, value]), bytes).into())),
+            None => Ok(Self(concatenated(labels.into_iter().flat_map(|(name, value)| [name, value])).into())),
         }
     }
 
@@ -96,23 +96,25 @@ impl LabelSet {
         std::iter::from_fn(move || next().zip(next()))
     }
 
+    /// The value of a label.
+    pub(crate) fn get(&self, wanted: &str) -> Option<&str> {
+        self.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+    }
+
     /// What an archive knows it by.
     pub(crate) fn identity(&self) -> Identity {
-        let value = |wanted: &str| self.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
-        let vm_key = match (value("vcenter"), value("vm_id")) {
+        let vm_key = match (self.get("vcenter"), self.get("vm_id")) {
             // 0 means "none", so the one hash in 2^64 that is 0 is moved.
-            (Some(vcenter), Some(vm_id)) => {
-                xxh3_64(&concatenated([vcenter, vm_id].into_iter(), vcenter.len() + vm_id.len())).max(1)
-            }
+            (Some(vcenter), Some(vm_id)) => xxh3_64(&concatenated([vcenter, vm_id].into_iter())).max(1),
             _ => 0,
         };
         Identity { series_id: xxh3_128(&self.0), vm_key }
     }
 }
 
-/// `length` is that of the strings together.
-fn concatenated<'a>(strings: impl Iterator<Item = &'a str> + Clone, length: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(length + 4 * strings.clone().count());
+/// Strings one after the other, each behind its length.
+pub(crate) fn concatenated<'a>(strings: impl Iterator<Item = &'a str> + Clone) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(strings.clone().map(|string| string.len() + 4).sum());
     for string in strings {
         // At most MAX_LABEL_BYTES.
         bytes.extend_from_slice(&(string.len() as u32).to_le_bytes());

@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
+use crate::ingest::Written;
 use crate::time;
 
 /// From a local engine to the default timeout.
@@ -17,10 +18,14 @@ const INSERT_SECONDS: [f64; 10] = [0.005, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 
 /// ClickHouse wants 10,000 to 100,000; below 1,000 inserts are dear.
 const BATCH_ROWS: [f64; 9] = [10., 100., 1_000., 3_000., 10_000., 30_000., 100_000., 300_000., 1_000_000.];
 
+/// From an hour of a few machines to one of thousands.
+const ROLLUP_SECONDS: [f64; 8] = [0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
+
 /// From a disk with a battery to one that many share.
 const SYNC_SECONDS: [f64; 9] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0];
 
-pub(crate) const TABLES: [&str; 2] = ["series", "samples"];
+/// Those that are inserted into.
+const TABLES: [&str; 6] = ["series", "samples", "histograms", "exemplars", "starts", "metadata"];
 
 /// What became of a write request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,21 +80,21 @@ pub(crate) enum Refusal {
     InvalidLabels,
     TooOld,
     TooFarInFuture,
-    NativeHistogram,
-    Exemplar,
+    InvalidHistogram,
+    InvalidExemplar,
 }
 
 impl Refusal {
     pub(crate) const ALL: [Self; 5] =
-        [Self::InvalidLabels, Self::TooOld, Self::TooFarInFuture, Self::NativeHistogram, Self::Exemplar];
+        [Self::InvalidLabels, Self::TooOld, Self::TooFarInFuture, Self::InvalidHistogram, Self::InvalidExemplar];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidLabels => "invalid_labels",
             Self::TooOld => "too_old",
             Self::TooFarInFuture => "too_far_in_future",
-            Self::NativeHistogram => "native_histogram",
-            Self::Exemplar => "exemplar",
+            Self::InvalidHistogram => "invalid_histogram",
+            Self::InvalidExemplar => "invalid_exemplar",
         }
     }
 }
@@ -124,11 +129,13 @@ type Labels = [(&'static str, &'static str); 2];
 pub(crate) struct Metrics {
     write_requests: Family<Label, Counter>,
     pub(crate) samples_received: Counter,
-    pub(crate) samples_accepted: Counter,
-    pub(crate) samples_stored: Counter,
-    pub(crate) samples_dead: Counter,
+    samples_accepted: Counter,
+    histograms_accepted: Counter,
+    exemplars_accepted: Counter,
+    metadata_accepted: Counter,
+    samples_stored: Counter,
+    pub(crate) dead_rows: Counter,
     refused: Family<Label, Counter>,
-    pub(crate) metadata_ignored: Counter,
     pub(crate) wal_bytes: Gauge,
     pub(crate) wal_unshipped: Gauge,
     pub(crate) wal_head_room: Gauge<f64, AtomicU64>,
@@ -144,6 +151,9 @@ pub(crate) struct Metrics {
     last_insert: Gauge<f64, AtomicU64>,
     pub(crate) clickhouse_up: Gauge,
     oldest_partition: Family<[(&'static str, String); 1], Gauge>,
+    pub(crate) rollups_pending: Gauge,
+    pub(crate) rollup_seconds: Histogram,
+    pub(crate) rollup_failures: Counter,
     read_requests: Family<Label, Counter>,
     pub(crate) read_samples: Counter,
     pub(crate) read_series: Counter,
@@ -155,10 +165,12 @@ impl Metrics {
             write_requests: Family::default(),
             samples_received: Counter::default(),
             samples_accepted: Counter::default(),
+            histograms_accepted: Counter::default(),
+            exemplars_accepted: Counter::default(),
+            metadata_accepted: Counter::default(),
             samples_stored: Counter::default(),
-            samples_dead: Counter::default(),
+            dead_rows: Counter::default(),
             refused: Family::default(),
-            metadata_ignored: Counter::default(),
             wal_bytes: Gauge::default(),
             wal_unshipped: Gauge::default(),
             wal_head_room: Gauge::default(),
@@ -174,6 +186,9 @@ impl Metrics {
             last_insert: Gauge::default(),
             clickhouse_up: Gauge::default(),
             oldest_partition: Family::default(),
+            rollups_pending: Gauge::default(),
+            rollup_seconds: Histogram::new(ROLLUP_SECONDS),
+            rollup_failures: Counter::default(),
             read_requests: Family::default(),
             read_samples: Counter::default(),
             read_series: Counter::default(),
@@ -206,14 +221,18 @@ impl Metrics {
             registry.register("samples_received", help, self.samples_received.clone());
             let help = "Samples that were acknowledged: they are in the log, repeated ones included";
             registry.register("samples_accepted", help, self.samples_accepted.clone());
-            let help = "Rows that ClickHouse has acknowledged; a sample that came twice for one batch is one";
+            let help = "Native histograms that were acknowledged, repeated ones included";
+            registry.register("histograms_accepted", help, self.histograms_accepted.clone());
+            let help = "Exemplars that were acknowledged, repeated ones included";
+            registry.register("exemplars_accepted", help, self.exemplars_accepted.clone());
+            let help = "Descriptions of metrics (type, unit, help) that were acknowledged and not known of this month";
+            registry.register("metadata_accepted", help, self.metadata_accepted.clone());
+            let help = "Rows of samples that ClickHouse has acknowledged; a sample that came twice for one batch is one";
             registry.register("samples_stored", help, self.samples_stored.clone());
             let help = "Rows that ClickHouse refuses for what is in them, and that were put aside as files";
-            registry.register("samples_dead", help, self.samples_dead.clone());
+            registry.register("dead_rows", help, self.dead_rows.clone());
             let help = "Samples, histograms and exemplars answered 400, which the sender does not send again";
             registry.register("refused", help, self.refused.clone());
-            let help = "Metric metadata (type, help, unit) received; it is not kept";
-            registry.register("metadata_ignored", help, self.metadata_ignored.clone());
             let help = "Disk that the log takes, with what ClickHouse has already";
             registry.register_with_unit("wal", help, Unit::Bytes, self.wal_bytes.clone());
             let help = "Bytes of the log that ClickHouse does not have yet";
@@ -245,11 +264,17 @@ impl Metrics {
             registry.register("clickhouse_up", help, self.clickhouse_up.clone());
             let help = "First moment of the oldest partition, as Unix time: older than the retention and a day means that ClickHouse does not delete";
             registry.register_with_unit("oldest_partition_timestamp", help, Unit::Seconds, self.oldest_partition.clone());
+            let help = "Hours with samples that are not rolled up yet, the one of now included";
+            registry.register("rollups_pending", help, self.rollups_pending.clone());
+            let help = "Duration of rolling up an hour";
+            registry.register_with_unit("rollup_duration", help, Unit::Seconds, self.rollup_seconds.clone());
+            let help = "Failed tries to roll up, which are tried again";
+            registry.register("rollup_failures", help, self.rollup_failures.clone());
             let help = "Remote-read requests by what became of them";
             registry.register("read_requests", help, self.read_requests.clone());
-            let help = "Samples given to remote read";
+            let help = "Samples and histograms fetched for remote read and queries";
             registry.register("read_samples", help, self.read_samples.clone());
-            let help = "Series given to remote read";
+            let help = "Series fetched for remote read and queries";
             registry.register("read_series", help, self.read_series.clone());
         });
     }
@@ -262,6 +287,21 @@ impl Metrics {
     /// Seconds since 1970, of one of the bridge's own tables.
     pub(crate) fn oldest_partition(&self, table: &str, oldest: u32) {
         self.oldest_partition.get_or_create(&[("table", table.to_owned())]).set(i64::from(oldest));
+    }
+
+    /// Something is in the log.
+    pub(crate) fn accepted(&self, written: Written, metadata: usize) {
+        self.samples_accepted.inc_by(written.samples);
+        self.histograms_accepted.inc_by(written.histograms);
+        self.exemplars_accepted.inc_by(written.exemplars);
+        self.metadata_accepted.inc_by(metadata as u64);
+    }
+
+    /// ClickHouse has rows.
+    pub(crate) fn stored(&self, table: &str, rows: usize) {
+        if table == "samples" {
+            self.samples_stored.inc_by(rows as u64);
+        }
     }
 
     pub(crate) fn write_request(&self, outcome: WriteOutcome) {

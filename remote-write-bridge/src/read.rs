@@ -4,25 +4,26 @@
 //! It is built in memory, so both limits of the config hold for all queries of a request together. A client that
 //! disconnects ends it.
 
-mod query;
-
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use lynceus_promql::{Matcher, MatcherOp};
+use prost::Message as _;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::app::Shared;
-use crate::archive::{ArchiveError, Connection, SampleRow, SeriesRow};
+use crate::archive::{ArchiveError, HistogramRow, SampleRow};
 use crate::body::{BodyError, discard, header_text, receive};
-use crate::config::ReadLimits;
-use crate::labels::METRIC_NAME;
-use crate::metrics::{Metrics, ReadOutcome};
-use crate::wire::{self, Label, QueryResult, ReadRequest, ReadResponse, ResponseType, Sample, TimeSeries, WireError};
-use query::{Selection, UnknownMatcher};
+use crate::fetch::{Budget, FetchedSeries};
+use crate::metrics::ReadOutcome;
+use crate::select::Selection;
+use crate::wire::{
+    self, Histogram, Label, LabelMatcher, MatcherType, QueryResult, ReadRequest, ReadResponse, ResponseType, Sample,
+    TimeSeries, WireError,
+};
 
 const MESSAGE: &str = "prometheus.ReadRequest";
 /// A request is a few matchers; some are lists of thousands of names.
@@ -37,12 +38,14 @@ enum ReadError {
     Wire(#[from] WireError),
     #[error("expected SAMPLES among the accepted response types, found {0:?}")]
     ResponseType(Vec<i32>),
-    #[error(transparent)]
-    Matcher(#[from] UnknownMatcher),
+    #[error("matcher of label `{label}`: expected one of the types 0 to 3 (=, !=, =~, !~), found {found}")]
+    Matcher { label: String, found: i32 },
     #[error("all {limit} places for reading were taken for too long (read.max_concurrent)")]
     Busy { limit: usize },
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error("a histogram of the archive is no message: {0}")]
+    Histogram(#[from] prost::DecodeError),
     #[error("failed to pack the answer: {0}")]
     Pack(#[from] snap::Error),
 }
@@ -56,11 +59,12 @@ impl ReadError {
             Self::Archive(error) if !error.is_askers_fault() => {
                 (StatusCode::SERVICE_UNAVAILABLE, ReadOutcome::Unavailable)
             }
+            Self::Histogram(_) => (StatusCode::INTERNAL_SERVER_ERROR, ReadOutcome::Unavailable),
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ReadOutcome::Unavailable),
             Self::Body(_)
             | Self::Wire(_)
             | Self::ResponseType(_)
-            | Self::Matcher(_)
+            | Self::Matcher { .. }
             | Self::Archive(_)
             | Self::Pack(_) => (StatusCode::BAD_REQUEST, ReadOutcome::Refused),
         }
@@ -108,11 +112,13 @@ async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError>
     let Ok(_place) = timeout(live.config.clickhouse.request_timeout, live.reads.acquire()).await else {
         return Err(ReadError::Busy { limit });
     };
-    let mut left = live.config.read.clone();
+    let mut budget = Budget::new(live.config.read.clone());
     let mut response = ReadResponse::default();
     for query in &request.queries {
-        let selection = Selection::of(query)?;
-        let timeseries = select(&connection, &selection, &live.config.read, &mut left, &shared.metrics).await?;
+        let matchers = query.matchers.iter().map(matcher).collect::<Result<_, _>>()?;
+        let selection = Selection::new(query.start_timestamp_ms, query.end_timestamp_ms, &[matchers]);
+        let fetched = budget.fetch(&connection, &selection, &shared.metrics).await?;
+        let timeseries = fetched.series().into_iter().map(time_series).collect::<Result<_, _>>()?;
         response.results.push(QueryResult { timeseries });
     }
     // Packing a large answer takes a second of CPU.
@@ -122,60 +128,41 @@ async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError>
         .map_err(Into::into)
 }
 
-/// The answer to one query. `left` is what the limits still allow.
-async fn select(
-    connection: &Connection,
-    selection: &Selection,
-    limits: &ReadLimits,
-    left: &mut ReadLimits,
-    metrics: &Metrics,
-) -> Result<Vec<TimeSeries>, ArchiveError> {
-    let named = |error| match error {
-        // The limit that the user knows, not what is left of it.
-        ArchiveError::TooMany { what, .. } => {
-            let limit = if what == "series" { limits.max_series } else { limits.max_samples };
-            ArchiveError::TooMany { what, limit }
-        }
-        other => other,
+fn matcher(matcher: &LabelMatcher) -> Result<Matcher, ReadError> {
+    let LabelMatcher { r#type, name, value } = matcher;
+    let op = match MatcherType::try_from(*r#type) {
+        Ok(MatcherType::Equal) => MatcherOp::Equal,
+        Ok(MatcherType::NotEqual) => MatcherOp::NotEqual,
+        Ok(MatcherType::Regex) => MatcherOp::Regex,
+        Ok(MatcherType::NotRegex) => MatcherOp::NotRegex,
+        Err(_) => return Err(ReadError::Matcher { label: name.clone(), found: *r#type }),
     };
-    let (max_series, max_samples) = (left.max_series, left.max_samples);
-    let series: Vec<SeriesRow> = connection
-        .fetch(|client| selection.series(client, max_series + 1), "series", max_series)
-        .await
-        .map_err(named)?;
-    if series.is_empty() {
-        return Ok(Vec::new());
-    }
-    let samples: Vec<SampleRow> = connection
-        .fetch(|client| selection.samples(client, max_samples + 1), "samples", max_samples)
-        .await
-        .map_err(named)?;
-    left.max_series -= series.len();
-    left.max_samples -= samples.len();
-    metrics.read_samples.inc_by(samples.len() as u64);
-    let found = assemble(series, &samples);
-    metrics.read_series.inc_by(found.len() as u64);
-    debug!(series = found.len(), samples = samples.len(), "read");
-    Ok(found)
+    Ok(Matcher::new(name.as_str(), op, value.as_str()))
 }
 
-/// Series with their samples, sorted by labels; those without samples in the range are left out.
-fn assemble(series: Vec<SeriesRow>, samples: &[SampleRow]) -> Vec<TimeSeries> {
-    let mut by_id: HashMap<u128, &[SampleRow]> =
-        samples.chunk_by(|a, b| a.series_id == b.series_id).map(|rows| (rows[0].series_id, rows)).collect();
-    let mut found: Vec<TimeSeries> = series
-        .into_iter()
-        .filter_map(|row| {
-            let samples = by_id.remove(&row.series_id)?;
-            let mut labels: Vec<_> = row.labels.into_iter().map(|(name, value)| Label { name, value }).collect();
-            if !row.metric_name.is_empty() {
-                labels.push(Label { name: METRIC_NAME.into(), value: row.metric_name });
-            }
-            labels.sort_unstable();
-            let samples = samples.iter().map(|row| Sample { value: row.value, timestamp: row.timestamp }).collect();
-            Some(TimeSeries { labels, samples, ..TimeSeries::default() })
-        })
-        .collect();
-    found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-    found
+fn time_series(series: FetchedSeries<'_>) -> Result<TimeSeries, prost::DecodeError> {
+    let label = |(name, value): (&str, &str)| Label { name: name.to_owned(), value: value.to_owned() };
+    let sample = |row: &SampleRow| Sample { value: row.value, timestamp: row.timestamp };
+    Ok(TimeSeries {
+        labels: series.labels.into_iter().map(label).collect(),
+        samples: series.samples.iter().map(sample).collect(),
+        histograms: series.histograms.iter().map(histogram).collect::<Result<_, _>>()?,
+        exemplars: Vec::new(),
+    })
+}
+
+fn histogram(row: &HistogramRow) -> Result<Histogram, prost::DecodeError> {
+    Ok(Histogram { timestamp: row.timestamp, ..Histogram::decode(row.histogram.as_slice())? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_type_of_matcher_is_an_error() {
+        let error = matcher(&LabelMatcher { r#type: 4, name: "a".into(), value: "b".into() }).unwrap_err();
+        let text = "matcher of label `a`: expected one of the types 0 to 3 (=, !=, =~, !~), found 4";
+        assert_eq!(error.to_string(), text);
+    }
 }

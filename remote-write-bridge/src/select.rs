@@ -1,19 +1,16 @@
-//! A remote-read query as SQL.
+//! Series selectors as SQL.
 //!
 //! A label that a series does not have is the empty string to Prometheus, and to `labels['x']` as well, so `{x=""}`
 //! and `{x!="a"}` find series without `x`. Regular expressions are RE2 on both sides, and match the whole value.
 
 use clickhouse::Client;
 use clickhouse::query::Query as Sql;
+use lynceus_promql::{Matcher, MatcherOp};
 
 use crate::labels::METRIC_NAME;
-use crate::time::{self, Day};
-use crate::wire::{LabelMatcher, MatcherType, Query};
+use crate::time::{self, Day, LATEST};
 
-/// The latest time that is asked for; ClickHouse's `DateTime64` goes on for some years, dates of partitions do not.
-const LATEST: i64 = 4_102_444_800_000; // 2100-01-01
-
-/// The series that a query asks for, and when.
+/// The series that are asked for, and when.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Selection {
     start: i64,
@@ -23,41 +20,58 @@ pub(crate) struct Selection {
     values: Vec<String>,
 }
 
-/// A query that cannot be answered.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("matcher of label `{label}`: expected one of the types 0 to 3 (=, !=, =~, !~), found {found}")]
-pub(crate) struct UnknownMatcher {
-    label: String,
-    found: i32,
-}
-
 impl Selection {
-    pub(crate) fn of(query: &Query) -> Result<Self, UnknownMatcher> {
-        let mut condition = String::from("month BETWEEN toDate(?) AND toDate(?)");
+    /// Series that match all matchers of any selector; all series where there is none. Times are milliseconds since 1970,
+    /// both ends included.
+    pub(crate) fn new(start: i64, end: i64, selectors: &[Vec<Matcher>]) -> Self {
         let mut values = Vec::new();
-        for matcher in &query.matchers {
-            condition.push_str(" AND ");
-            condition.push_str(&matcher_sql(matcher, &mut values)?);
+        let mut alternatives = Vec::new();
+        for selector in selectors {
+            let matchers: Vec<_> = selector.iter().map(|matcher| matcher_sql(matcher, &mut values)).collect();
+            alternatives.push(if matchers.is_empty() { "true".to_owned() } else { matchers.join(" AND ") });
+        }
+        let mut condition = String::from("month BETWEEN toDate(?) AND toDate(?)");
+        match alternatives.as_slice() {
+            [] => {}
+            [one] => condition.extend([" AND ", one]),
+            many => condition.push_str(&format!(" AND (({}))", many.join(") OR ("))),
         }
         let clamp = |millis: i64| millis.clamp(0, LATEST);
-        Ok(Self { start: clamp(query.start_timestamp_ms), end: clamp(query.end_timestamp_ms), condition, values })
+        Self { start: clamp(start), end: clamp(end), condition, values }
+    }
+
+    /// `SELECT … FROM series WHERE …`, with `select` before the condition and `rest` behind it, and more values before.
+    pub(crate) fn of_series(&self, client: &Client, before: &[&str], select: &str, rest: &str) -> Sql {
+        let sql = client.query(&format!("SELECT {select} FROM series WHERE {} {rest}", self.condition));
+        self.bind(before.iter().fold(sql, |sql, value| sql.bind(value)))
     }
 
     /// Rows of `series`, one for each series.
     pub(crate) fn series(&self, client: &Client, limit: usize) -> Sql {
-        let sql = format!(
-            "SELECT month, series_id, vm_key, metric_name, labels FROM series WHERE {} \
-             LIMIT 1 BY series_id LIMIT {limit}",
-            self.condition
-        );
-        self.bind(client.query(&sql))
+        let select = "month, series_id, vm_key, metric_name, labels";
+        self.of_series(client, &[], select, &format!("LIMIT 1 BY series_id LIMIT {limit}"))
     }
 
     /// Rows of `samples` of those series, in the order of time for each of them.
     pub(crate) fn samples(&self, client: &Client, limit: usize) -> Sql {
+        self.values(client, "SELECT vm_key, series_id, timestamp, value FROM samples", limit)
+    }
+
+    /// Rows of `histograms` in the same way.
+    pub(crate) fn histograms(&self, client: &Client, limit: usize) -> Sql {
+        let select = "SELECT vm_key, series_id, timestamp, count, sum, histogram FROM histograms";
+        self.values(client, select, limit)
+    }
+
+    /// Rows of `exemplars` in the same way.
+    pub(crate) fn exemplars(&self, client: &Client, limit: usize) -> Sql {
+        let select = "SELECT vm_key, series_id, timestamp, value, labels_id, labels FROM exemplars";
+        self.values(client, select, limit)
+    }
+
+    fn values(&self, client: &Client, select: &str, limit: usize) -> Sql {
         let sql = format!(
-            "SELECT vm_key, series_id, timestamp, value FROM samples FINAL \
-             WHERE (vm_key, series_id) IN (SELECT vm_key, series_id FROM series WHERE {}) \
+            "{select} FINAL WHERE (vm_key, series_id) IN (SELECT vm_key, series_id FROM series WHERE {}) \
              AND timestamp BETWEEN fromUnixTimestamp64Milli(?, 'UTC') AND fromUnixTimestamp64Milli(?, 'UTC') \
              ORDER BY vm_key, series_id, timestamp LIMIT {limit}",
             self.condition
@@ -74,59 +88,55 @@ impl Selection {
     }
 }
 
-fn matcher_sql(matcher: &LabelMatcher, values: &mut Vec<String>) -> Result<String, UnknownMatcher> {
+fn matcher_sql(matcher: &Matcher, values: &mut Vec<String>) -> String {
     let column = if matcher.name == METRIC_NAME {
         "metric_name"
     } else {
         values.push(matcher.name.clone());
         "labels[?]"
     };
-    let kind = MatcherType::try_from(matcher.r#type)
-        .map_err(|_| UnknownMatcher { label: matcher.name.clone(), found: matcher.r#type })?;
-    let is_regex = matches!(kind, MatcherType::Regex | MatcherType::NotRegex);
+    let is_regex = matches!(matcher.op, MatcherOp::Regex | MatcherOp::NotRegex);
     // As Prometheus 3 compiles it.
     values.push(if is_regex { format!("^(?s:{})$", matcher.value) } else { matcher.value.clone() });
-    Ok(match kind {
-        MatcherType::Equal => format!("{column} = ?"),
-        MatcherType::NotEqual => format!("{column} != ?"),
-        MatcherType::Regex => format!("match({column}, ?)"),
-        MatcherType::NotRegex => format!("NOT match({column}, ?)"),
-    })
+    match matcher.op {
+        MatcherOp::Equal => format!("{column} = ?"),
+        MatcherOp::NotEqual => format!("{column} != ?"),
+        MatcherOp::Regex => format!("match({column}, ?)"),
+        MatcherOp::NotRegex => format!("NOT match({column}, ?)"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn matcher(kind: i32, name: &str, value: &str) -> LabelMatcher {
-        LabelMatcher { r#type: kind, name: name.into(), value: value.into() }
-    }
-
     #[test]
     fn matchers_become_conditions_with_placeholders() {
-        let matchers = vec![
-            matcher(0, "__name__", "up"),
-            matcher(1, "a", "'; DROP TABLE samples; --"),
-            matcher(2, "b", "x|y"),
-            matcher(3, "c", ""),
+        let first = vec![
+            Matcher::new("__name__", MatcherOp::Equal, "up"),
+            Matcher::new("a", MatcherOp::NotEqual, "'; DROP TABLE samples; --"),
+            Matcher::new("b", MatcherOp::Regex, "x|y"),
         ];
-        let query = Query { start_timestamp_ms: i64::MIN, end_timestamp_ms: i64::MAX, matchers };
+        let second = vec![Matcher::new("c", MatcherOp::NotRegex, "")];
+        let found = Selection::new(i64::MIN, i64::MAX, &[first, second, vec![]]);
         let expected = Selection {
             start: 0,
             end: LATEST,
-            condition: "month BETWEEN toDate(?) AND toDate(?) AND metric_name = ? AND labels[?] != ? \
-                        AND match(labels[?], ?) AND NOT match(labels[?], ?)"
+            condition: "month BETWEEN toDate(?) AND toDate(?) AND ((metric_name = ? AND labels[?] != ? \
+                        AND match(labels[?], ?)) OR (NOT match(labels[?], ?)) OR (true))"
                 .into(),
             values: ["up", "a", "'; DROP TABLE samples; --", "b", "^(?s:x|y)$", "c", "^(?s:)$"]
                 .map(String::from)
                 .into(),
         };
-        assert_eq!(Selection::of(&query), Ok(expected));
+        assert_eq!(found, expected);
     }
 
     #[test]
-    fn an_unknown_type_of_matcher_is_an_error() {
-        let query = Query { matchers: vec![matcher(4, "a", "b")], ..Query::default() };
-        assert_eq!(Selection::of(&query), Err(UnknownMatcher { label: "a".into(), found: 4 }));
+    fn one_selector_or_none_needs_no_brackets() {
+        let condition = |selectors: &[Vec<Matcher>]| Selection::new(0, 1, selectors).condition;
+        assert_eq!(condition(&[]), "month BETWEEN toDate(?) AND toDate(?)");
+        let up = vec![Matcher::new("__name__", MatcherOp::Equal, "up")];
+        assert_eq!(condition(&[up]), "month BETWEEN toDate(?) AND toDate(?) AND metric_name = ?");
     }
 }

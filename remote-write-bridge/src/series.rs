@@ -4,18 +4,22 @@
 //! request of a series is parsed, checked and sorted. Who may write cannot make two label sets collide: the hash has a
 //! secret that is random in each process. What is not named for two hours is forgotten, which costs one more parsing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_128_with_secret;
 
 use crate::labels::LabelSet;
+use crate::time::Day;
 
 /// A series that was not named for so long is forgotten.
 const FORGET: Duration = Duration::from_secs(2 * 3600);
+
+/// Metrics have some ten thousand descriptions. Beyond this they are forgotten, and written once more.
+const MAX_METADATA: usize = 1_000_000;
 
 /// A series.
 #[derive(Debug)]
@@ -26,14 +30,45 @@ pub(crate) struct Series {
     pub(crate) place: AtomicU64,
     /// Seconds of the registry's clock.
     named: AtomicU32,
+    /// A hash of the metadata that is in the log, and of the month of which it is.
+    kind: AtomicU32,
+    /// The same of the time at which it began to count.
+    started: AtomicU64,
+}
+
+/// What is known of series and metrics when something is in the log: it need not be there again in the same month.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    pub(crate) starts: Vec<(Arc<Series>, i64, Day)>,
+    pub(crate) kinds: Vec<(Arc<Series>, u32, Day)>,
+    pub(crate) metadata: Vec<(u128, Day)>,
 }
 
 impl Series {
     /// Of these labels.
     pub(crate) fn new(labels: LabelSet) -> Self {
         let (place, named) = (AtomicU64::new(u64::MAX), AtomicU32::new(0));
-        Self { labels, place, named }
+        Self { labels, place, named, kind: AtomicU32::new(0), started: AtomicU64::new(0) }
     }
+
+    /// Whether it is in the log that it began to count at this time.
+    pub(crate) fn has_started(&self, start: i64, month: Day) -> bool {
+        self.started.load(Ordering::Relaxed) == start_of(start, month)
+    }
+
+    /// Whether metadata with this hash is in the log.
+    pub(crate) fn has_metadata(&self, hash: u32, month: Day) -> bool {
+        self.kind.load(Ordering::Relaxed) == kind_of(hash, month)
+    }
+}
+
+/// Milliseconds since 1970 need 42 bits for a century.
+fn start_of(start: i64, month: Day) -> u64 {
+    start.cast_unsigned() ^ u64::from(month) << 48
+}
+
+fn kind_of(hash: u32, month: Day) -> u32 {
+    hash.wrapping_add(u32::from(month))
 }
 
 /// The hash of the bytes that name a series.
@@ -74,6 +109,8 @@ pub struct Registry {
     secret: [u8; 192],
     start: Instant,
     series: RwLock<Map>,
+    /// Hashes of the metadata that is in the log, and of which month.
+    metadata: Mutex<HashSet<(u128, Day)>>,
 }
 
 /// Looks series up.
@@ -86,7 +123,12 @@ impl Registry {
     /// Empty.
     #[expect(clippy::new_without_default, reason = "each has a secret of its own")]
     pub fn new() -> Self {
-        Self { secret: std::array::from_fn(|_| rand::random()), start: Instant::now(), series: RwLock::default() }
+        Self {
+            secret: std::array::from_fn(|_| rand::random()),
+            start: Instant::now(),
+            series: RwLock::default(),
+            metadata: Mutex::default(),
+        }
     }
 
     /// The key of the bytes that name a series; those of different formats have different `salt`s.
@@ -117,6 +159,28 @@ impl Registry {
         for (key, found) in new {
             found.named.store(now, Ordering::Relaxed);
             series.insert(key, found);
+        }
+    }
+
+    /// Whether metadata is in the log.
+    pub(crate) fn knows_metadata(&self, key: u128, month: Day) -> bool {
+        self.metadata.lock().unwrap_or_else(PoisonError::into_inner).contains(&(key, month))
+    }
+
+    /// Something is in the log.
+    pub(crate) fn learn(&self, learned: Learned) {
+        for (series, start, month) in learned.starts {
+            series.started.store(start_of(start, month), Ordering::Relaxed);
+        }
+        for (series, hash, month) in learned.kinds {
+            series.kind.store(kind_of(hash, month), Ordering::Relaxed);
+        }
+        if !learned.metadata.is_empty() {
+            let mut known = self.metadata.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() + learned.metadata.len() > MAX_METADATA {
+                known.clear();
+            }
+            known.extend(learned.metadata);
         }
     }
 

@@ -8,6 +8,9 @@ use jiff::{Timestamp, Unit};
 
 const DAY_MILLIS: i64 = 86_400_000;
 
+/// The latest time that is asked for; ClickHouse's `DateTime64` goes on for some years, dates of partitions do not.
+pub(crate) const LATEST: i64 = 4_102_444_800_000; // 2100-01-01
+
 /// Days since 1970-01-01: a partition of `samples`.
 pub(crate) type Day = u16;
 

@@ -13,6 +13,7 @@
 //! damaged elsewhere is set aside, named and counted, and the rest goes on.
 
 mod append;
+mod bytes;
 mod read;
 mod record;
 mod segment;

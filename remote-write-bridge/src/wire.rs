@@ -14,7 +14,20 @@ pub(crate) struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
     pub(crate) timeseries: Vec<TimeSeries>,
     #[prost(message, repeated, tag = "3")]
-    pub(crate) metadata: Vec<Unread>,
+    pub(crate) metadata: Vec<Metadata>,
+}
+
+#[cfg(test)]
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Metadata {
+    #[prost(int32, tag = "1")]
+    pub(crate) r#type: i32,
+    #[prost(string, tag = "2")]
+    pub(crate) metric_family_name: String,
+    #[prost(string, tag = "4")]
+    pub(crate) help: String,
+    #[prost(string, tag = "5")]
+    pub(crate) unit: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -24,9 +37,9 @@ pub(crate) struct TimeSeries {
     #[prost(message, repeated, tag = "2")]
     pub(crate) samples: Vec<Sample>,
     #[prost(message, repeated, tag = "3")]
-    pub(crate) exemplars: Vec<Unread>,
+    pub(crate) exemplars: Vec<Exemplar>,
     #[prost(message, repeated, tag = "4")]
-    pub(crate) histograms: Vec<Unread>,
+    pub(crate) histograms: Vec<Histogram>,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Message)]
@@ -47,9 +60,88 @@ pub(crate) struct Sample {
     pub(crate) timestamp: i64,
 }
 
-/// A message that is counted, not read.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Exemplar {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) labels: Vec<Label>,
+    #[prost(double, required, tag = "2")]
+    pub(crate) value: f64,
+    #[prost(int64, tag = "3")]
+    pub(crate) timestamp: i64,
+}
+
+/// A native histogram, the same in both versions of remote write and in remote read.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Histogram {
+    #[prost(oneof = "HistogramCount", tags = "1, 2")]
+    pub(crate) count: Option<HistogramCount>,
+    #[prost(double, required, tag = "3")]
+    pub(crate) sum: f64,
+    #[prost(sint32, tag = "4")]
+    pub(crate) schema: i32,
+    #[prost(double, required, tag = "5")]
+    pub(crate) zero_threshold: f64,
+    #[prost(oneof = "HistogramZeroCount", tags = "6, 7")]
+    pub(crate) zero_count: Option<HistogramZeroCount>,
+    #[prost(message, repeated, tag = "8")]
+    pub(crate) negative_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "9")]
+    pub(crate) negative_deltas: Vec<i64>,
+    #[prost(double, repeated, tag = "10")]
+    pub(crate) negative_counts: Vec<f64>,
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) positive_spans: Vec<BucketSpan>,
+    #[prost(sint64, repeated, tag = "12")]
+    pub(crate) positive_deltas: Vec<i64>,
+    #[prost(double, repeated, tag = "13")]
+    pub(crate) positive_counts: Vec<f64>,
+    #[prost(int32, tag = "14")]
+    pub(crate) reset_hint: i32,
+    #[prost(int64, tag = "15")]
+    pub(crate) timestamp: i64,
+    #[prost(double, repeated, tag = "16")]
+    pub(crate) custom_values: Vec<f64>,
+    /// Milliseconds since 1970; 0 where it is not known. In 2.0 only.
+    #[prost(int64, tag = "17")]
+    pub(crate) start_timestamp: i64,
+}
+
+/// Count and sum of a histogram that was checked.
+pub(crate) fn count_and_sum(histogram: &[u8]) -> (f64, f64) {
+    let histogram = Histogram::decode(histogram).unwrap_or_default();
+    let count = match histogram.count {
+        Some(HistogramCount::Int(count)) => count as f64,
+        Some(HistogramCount::Float(count)) => count,
+        None => 0.0,
+    };
+    (count, histogram.sum)
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum HistogramCount {
+    #[prost(uint64, tag = "1")]
+    Int(u64),
+    #[prost(double, tag = "2")]
+    Float(f64),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum HistogramZeroCount {
+    #[prost(uint64, tag = "6")]
+    Int(u64),
+    #[prost(double, tag = "7")]
+    Float(f64),
+}
+
+/// Buckets that follow one another.
 #[derive(Clone, Copy, PartialEq, Message)]
-pub(crate) struct Unread {}
+pub(crate) struct BucketSpan {
+    /// Buckets between it and the span before; of the first, where it begins.
+    #[prost(sint32, tag = "1")]
+    pub(crate) offset: i32,
+    #[prost(uint32, tag = "2")]
+    pub(crate) length: u32,
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ReadRequest {

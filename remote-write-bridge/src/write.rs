@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use crate::app::{Live, Shared};
 use crate::body::{BodyError, discard, header_text, receive};
-use crate::ingest::{Accepted, Refused, TimeRange, Version, accept};
+use crate::ingest::{Accepted, Refused, TimeRange, Version, Written, accept};
 use crate::metrics::WriteOutcome;
 use crate::time;
 use crate::wal::WalError;
@@ -40,8 +40,8 @@ enum WriteError {
     Body(#[from] BodyError),
     #[error(transparent)]
     Wire(#[from] WireError),
-    #[error("stored {stored} of {received} samples; refused: {refused}")]
-    PartlyRefused { stored: usize, received: u64, refused: Refused },
+    #[error("stored {} of {received} samples; refused: {refused}", written.samples)]
+    PartlyRefused { written: Written, received: u64, refused: Refused },
     #[error("{0}; nothing of this request is acknowledged, send it again")]
     Wal(#[from] WalError),
 }
@@ -77,9 +77,9 @@ impl WriteError {
         }
     }
 
-    /// Samples that are kept all the same.
-    fn stored(&self) -> usize {
-        if let Self::PartlyRefused { stored, .. } = self { *stored } else { 0 }
+    /// What is kept all the same.
+    fn written(&self) -> Written {
+        if let Self::PartlyRefused { written, .. } = self { *written } else { Written::default() }
     }
 }
 
@@ -93,16 +93,17 @@ pub(crate) async fn write(State(shared): State<Arc<Shared>>, request: Request) -
             return refuse(&shared, &error.into());
         }
     };
-    let (mut response, stored) = match store(&shared, version, &parts.headers, body).await {
-        Ok(stored) => {
+    let (mut response, written) = match store(&shared, version, &parts.headers, body).await {
+        Ok(written) => {
             shared.metrics.write_request(WriteOutcome::Accepted);
-            (StatusCode::NO_CONTENT.into_response(), stored)
+            (StatusCode::NO_CONTENT.into_response(), written)
         }
-        Err(error) => (refuse(&shared, &error), error.stored()),
+        Err(error) => (refuse(&shared, &error), error.written()),
     };
     // A sender of 1.0 that sees them takes a request for partly written.
     if version == Version::V2 {
-        for (name, count) in WRITTEN.into_iter().zip([stored, 0, 0]) {
+        let Written { samples, histograms, exemplars } = written;
+        for (name, count) in WRITTEN.into_iter().zip([samples, histograms, exemplars]) {
             response.headers_mut().insert(name, HeaderValue::from(count));
         }
     }
@@ -133,8 +134,8 @@ fn version(headers: &HeaderMap) -> Result<Version, WireError> {
     check(Version::V1).or_else(|error| check(Version::V2).map_err(|_| error))
 }
 
-/// How many samples were stored.
-async fn store(shared: &Arc<Shared>, version: Version, headers: &HeaderMap, body: Body) -> Result<usize, WriteError> {
+/// What was stored.
+async fn store(shared: &Arc<Shared>, version: Version, headers: &HeaderMap, body: Body) -> Result<Written, WriteError> {
     let live = shared.live();
     // Held until the answer: so many bodies may be in memory at a time, packed or as samples.
     let _memory = live.reserve_body(headers).await;
@@ -148,19 +149,19 @@ async fn store(shared: &Arc<Shared>, version: Version, headers: &HeaderMap, body
         decoded.await.map_err(|_| WalError::Closed)??
     };
 
-    shared.metrics.samples_received.inc_by(accepted.received);
-    shared.metrics.metadata_ignored.inc_by(accepted.metadata);
-    let (stored, received) = (accepted.samples.len(), accepted.received);
-    let refused = std::mem::take(&mut accepted.refused);
-    if stored > 0 {
+    let (received, written, metadata) = (accepted.received, accepted.written(), accepted.metadata.len());
+    shared.metrics.samples_received.inc_by(received);
+    let (refused, learned) = (std::mem::take(&mut accepted.refused), std::mem::take(&mut accepted.learned));
+    if !accepted.is_empty() {
         shared.wal.append(accepted, live.config.wal.max_bytes).await?;
     }
-    shared.metrics.samples_accepted.inc_by(stored as u64);
+    shared.registry.learn(learned);
+    shared.metrics.accepted(written, metadata);
     // Counted here and not before: a request that is sent again is refused again.
     for (reason, count) in refused.counts() {
         shared.metrics.refused(reason, count);
     }
-    if refused.is_empty() { Ok(stored) } else { Err(WriteError::PartlyRefused { stored, received, refused }) }
+    if refused.is_empty() { Ok(written) } else { Err(WriteError::PartlyRefused { written, received, refused }) }
 }
 
 fn decode(shared: &Shared, live: &Live, version: Version, body: &Bytes) -> Result<Accepted, WireError> {

@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::app::Lives;
-use crate::archive::{Archive, ArchiveError, Connection, SampleRow, SeriesRow};
+use crate::archive::{Archive, ArchiveError, Connection, Insert, SeriesRow};
 use crate::batch;
 use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
+use crate::rollup::{Dirty, hour_of};
 use crate::time::Day;
 use crate::wal::{Chunk, Position, Reader, Wal, WalError};
 
@@ -37,6 +38,8 @@ pub(crate) struct Writer {
     pub(crate) archive: Arc<Archive>,
     pub(crate) lives: Lives,
     pub(crate) wal: Wal,
+    /// Is told which hours have new samples.
+    pub(crate) dirty: Arc<Dirty>,
     pub(crate) metrics: Metrics,
     /// Cancelled when no request is left.
     pub(crate) closing: CancellationToken,
@@ -112,6 +115,17 @@ impl Writer {
         }
     }
 
+    /// ClickHouse has new samples of these hours, and the log does not count them as shipped yet.
+    async fn mark_dirty(&self, hours: Vec<i64>) -> Result<(), Closing> {
+        loop {
+            let (dirty, hours) = (self.dirty.clone(), hours.clone());
+            match blocking(move || dirty.mark(hours)).await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.pause(&error).await?,
+            }
+        }
+    }
+
     async fn save(&self, shipped: Position) -> Result<(), Closing> {
         loop {
             let wal = self.wal.clone();
@@ -122,7 +136,7 @@ impl Writer {
         }
     }
 
-    async fn pause(&self, error: &WalError) -> Result<(), Closing> {
+    async fn pause(&self, error: &(dyn std::error::Error + Sync)) -> Result<(), Closing> {
         error!(%error, "the log cannot be shipped; trying again");
         self.rest(DISK_PAUSE).await
     }
@@ -136,8 +150,11 @@ impl Writer {
 
     /// Sends a batch until ClickHouse has it.
     async fn store(&self, reader: Reader, chunk: Chunk, max_rows: usize) -> Result<Reader, Closing> {
-        let Chunk { end, samples, series } = chunk;
-        let inserts = blocking(move || batch::of_days(samples, max_rows)).await;
+        let Chunk { end, rows, series } = chunk;
+        let mut hours: Vec<_> = rows.samples.iter().map(|row| hour_of(row.timestamp)).collect();
+        hours.sort_unstable();
+        hours.dedup();
+        let inserts = blocking(move || rows.into_inserts(max_rows)).await;
         let done = vec![false; inserts.len()];
         let mut batch = Batch { reader, end, series, done, inserts, connection: None, max_rows };
         let mut pause = FIRST_PAUSE;
@@ -151,6 +168,7 @@ impl Writer {
                 if said.is_some() {
                     info!("ClickHouse takes batches again");
                 }
+                self.mark_dirty(hours).await?;
                 return Ok(batch.reader);
             };
             let text = error.to_string();
@@ -170,26 +188,26 @@ impl Writer {
             batch.done.fill(false);
         }
         // They go first: a sample whose series is unknown could not be found.
-        for rows in batch::of_months(batch.unknown_series(connection)?, batch.max_rows) {
-            self.archive.insert_series(connection, &rows).await?;
+        for rows in batch::of_partitions(batch.unknown_series(connection)?, batch.max_rows) {
+            self.archive.insert(connection, &rows).await?;
+            connection.remember(&rows);
         }
-        for (place, rows) in batch.inserts.iter().enumerate() {
+        for (place, insert) in batch.inserts.iter().enumerate() {
             if batch.done[place] {
                 continue;
             }
-            match self.archive.insert_samples(connection, rows).await {
-                Ok(()) => {
-                    self.metrics.samples_stored.inc_by(rows.len() as u64);
-                }
+            let (table, rows) = (insert.table(), insert.rows());
+            match insert.send(&self.archive, connection).await {
+                Ok(()) => self.metrics.stored(table, rows),
                 Err(error) if error.is_of_the_rows() => {
                     let folder = self.wal.dead_letters();
                     let name = format!("{}-{}-{place}", batch.end.segment, batch.end.offset);
-                    if let Err(io) = dead::write(&folder, &name, rows, &error) {
+                    if let Err(io) = dead::write(&folder, &name, &**insert, &error) {
                         error!(error = %io, folder = %folder.display(), "failed to put a batch aside; trying again");
                         return Err(error.into());
                     }
-                    self.metrics.samples_dead.inc_by(rows.len() as u64);
-                    error!(%error, folder = %folder.display(), name, rows = rows.len(), "ClickHouse refuses a batch for what is in it: it is put aside");
+                    self.metrics.dead_rows.inc_by(rows as u64);
+                    error!(%error, folder = %folder.display(), name, table, rows, "ClickHouse refuses a batch for what is in it: it is put aside");
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -204,7 +222,7 @@ struct Batch {
     reader: Reader,
     end: Position,
     series: Vec<(u32, u128, Day)>,
-    inserts: Vec<Vec<SampleRow>>,
+    inserts: Vec<Box<dyn Insert>>,
     /// Which of them are there.
     done: Vec<bool>,
     /// Where.

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use clickhouse::{Client, Compression, Row, RowOwned, RowWrite};
+use clickhouse::{Client, Compression, RowOwned};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -16,7 +16,7 @@ use lynceus_service::tls::TlsError;
 use tokio_util::sync::CancellationToken;
 
 use super::error::{ArchiveError, Cause};
-use super::row::SeriesRow;
+use super::row::{SeriesRow, TableRow};
 use super::schema;
 use crate::config::Config;
 use crate::time::Day;
@@ -109,7 +109,7 @@ impl Connection {
         series.iter().filter(|(_, series_id, month)| !known.contains(&(*series_id, *month))).copied().collect()
     }
 
-    pub(super) fn remember(&self, rows: &[SeriesRow]) {
+    pub(crate) fn remember(&self, rows: &[SeriesRow]) {
         let mut known = self.known();
         if known.len() + rows.len() > MAX_KNOWN_SERIES {
             known.clear();
@@ -121,14 +121,11 @@ impl Connection {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn insert<R>(&self, table: &str, rows: &[R]) -> Result<(), ArchiveError>
-    where
-        R: Row + RowOwned + RowWrite + Sync,
-    {
+    pub(super) async fn insert<R: TableRow>(&self, rows: &[R]) -> Result<(), ArchiveError> {
         let client = self.client()?;
         let insert = async {
             let mut insert = client
-                .insert::<R>(table)
+                .insert::<R>(R::TABLE)
                 .await?
                 // ClickHouse may answer an asynchronous insert before it is stored, and 26 makes it the default.
                 .with_setting("async_insert", "0")
@@ -171,6 +168,21 @@ impl Connection {
             Ok::<_, clickhouse::error::Error>(Ok(rows))
         })
         .await?
+    }
+
+    /// Runs a statement that `make` writes; it may take ten times as long as a query.
+    pub(crate) async fn execute(
+        &self,
+        make: impl FnOnce(&Client) -> clickhouse::query::Query,
+    ) -> Result<(), ArchiveError> {
+        let limit = self.config.clickhouse.request_timeout * 10;
+        let statement = make(&self.client()?).with_setting("max_execution_time", limit.as_secs().to_string());
+        // It inserts what may be there already.
+        let statement = statement.with_setting("insert_deduplicate", "0").with_setting("async_insert", "0");
+        match tokio::time::timeout(limit, statement.execute()).await {
+            Ok(outcome) => outcome.map_err(|error| ArchiveError::from_client(error, &self.config.clickhouse.url)),
+            Err(_) => Err(ArchiveError::TimedOut(limit)),
+        }
     }
 
     fn client(&self) -> Result<Client, ArchiveError> {

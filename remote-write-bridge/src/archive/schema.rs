@@ -9,8 +9,11 @@ use tracing::{info, warn};
 const OLDEST: (u32, u32) = (26, 3);
 
 /// Each is applied once, in this order; what was released is never edited.
-const MIGRATIONS: [(u32, &str, &str); 1] =
-    [(1, "series_and_samples", include_str!("migrations/0001_series_and_samples.sql"))];
+const MIGRATIONS: [(u32, &str, &str); 3] = [
+    (1, "series_and_samples", include_str!("migrations/0001_series_and_samples.sql")),
+    (2, "histograms_and_others", include_str!("migrations/0002_histograms_and_others.sql")),
+    (3, "rollups", include_str!("migrations/0003_rollups.sql")),
+];
 
 const MIGRATIONS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \
      (version UInt32, name String, applied DateTime('UTC') DEFAULT now()) \
@@ -93,9 +96,18 @@ async fn value_codec(client: &Client) -> Result<(&'static str, Option<String>), 
 /// The TTL follows the config. ClickHouse applies it to what is stored, in the background.
 async fn keep_retention(client: &Client, database: &str, retention: Duration) -> Result<(), SchemaError> {
     let seconds = retention.as_secs();
+    let by_month = format!("month + INTERVAL 1 MONTH + INTERVAL {seconds} SECOND");
+    let by_time = format!("toDateTime(timestamp, 'UTC') + INTERVAL {seconds} SECOND");
+    let by_bucket = format!("bucket + INTERVAL {seconds} SECOND");
     let tables = [
-        ("series", format!("month + INTERVAL 1 MONTH + INTERVAL {seconds} SECOND")),
-        ("samples", format!("toDateTime(timestamp, 'UTC') + INTERVAL {seconds} SECOND")),
+        ("series", &by_month),
+        ("samples", &by_time),
+        ("histograms", &by_time),
+        ("exemplars", &by_time),
+        ("starts", &by_month),
+        ("metadata", &by_month),
+        ("rollup_1h", &by_bucket),
+        ("rollup_5m", &by_bucket),
     ];
     for (table, ttl) in tables {
         let create: Option<String> = client

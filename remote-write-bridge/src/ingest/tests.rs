@@ -25,19 +25,46 @@ mod v2_messages {
         #[prost(uint32, repeated, tag = "1")]
         pub(super) labels_refs: Vec<u32>,
         #[prost(message, repeated, tag = "2")]
-        pub(super) samples: Vec<crate::wire::Sample>,
+        pub(super) samples: Vec<Sample>,
         #[prost(message, repeated, tag = "3")]
-        pub(super) histograms: Vec<crate::wire::Unread>,
+        pub(super) histograms: Vec<crate::wire::Histogram>,
         #[prost(message, repeated, tag = "4")]
-        pub(super) exemplars: Vec<crate::wire::Unread>,
+        pub(super) exemplars: Vec<Exemplar>,
         #[prost(message, optional, tag = "5")]
         pub(super) metadata: Option<Metadata>,
+        /// Until Prometheus 3.7.
+        #[prost(int64, tag = "6")]
+        pub(super) created_timestamp: i64,
+    }
+
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
+    pub(super) struct Sample {
+        #[prost(double, required, tag = "1")]
+        pub(super) value: f64,
+        #[prost(int64, tag = "2")]
+        pub(super) timestamp: i64,
+        #[prost(int64, tag = "3")]
+        pub(super) start_timestamp: i64,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Exemplar {
+        #[prost(uint32, repeated, tag = "1")]
+        pub(super) labels_refs: Vec<u32>,
+        #[prost(double, required, tag = "2")]
+        pub(super) value: f64,
+        #[prost(int64, tag = "3")]
+        pub(super) timestamp: i64,
+    }
+
+    #[derive(Clone, Copy, PartialEq, prost::Message)]
     pub(super) struct Metadata {
         #[prost(int32, tag = "1")]
         pub(super) kind: i32,
+        #[prost(uint32, tag = "3")]
+        pub(super) help_ref: u32,
+        #[prost(uint32, tag = "4")]
+        pub(super) unit_ref: u32,
     }
 }
 
@@ -64,15 +91,31 @@ fn request_v2(timeseries: &[wire::TimeSeries]) -> Vec<u8> {
         });
         u32::try_from(place).unwrap()
     };
+    let mut labels_refs = |labels: &[wire::Label]| {
+        labels.iter().flat_map(|label| [reference(&label.name), reference(&label.value)]).collect::<Vec<_>>()
+    };
     let mut of = |series: &wire::TimeSeries| v2_messages::TimeSeries {
-        labels_refs: series.labels.iter().flat_map(|label| [reference(&label.name), reference(&label.value)]).collect(),
-        samples: series.samples.clone(),
+        labels_refs: labels_refs(&series.labels),
+        samples: series.samples.iter().map(|sample| v2_sample(*sample, 0)).collect(),
         histograms: series.histograms.clone(),
-        exemplars: series.exemplars.clone(),
+        exemplars: series
+            .exemplars
+            .iter()
+            .map(|exemplar| v2_messages::Exemplar {
+                labels_refs: labels_refs(&exemplar.labels),
+                value: exemplar.value,
+                timestamp: exemplar.timestamp,
+            })
+            .collect(),
         metadata: Some(v2_messages::Metadata::default()),
+        created_timestamp: 0,
     };
     let timeseries = timeseries.iter().map(&mut of).collect();
     v2_messages::Request { symbols, timeseries }.encode_to_vec()
+}
+
+fn v2_sample(sample: wire::Sample, start_timestamp: i64) -> v2_messages::Sample {
+    v2_messages::Sample { value: sample.value, timestamp: sample.timestamp, start_timestamp }
 }
 
 /// What is kept of each series: labels and samples.
@@ -81,7 +124,7 @@ type Kept = Vec<(Vec<(String, String)>, Vec<(i64, u64)>)>;
 fn kept(accepted: &Accepted) -> Kept {
     let mut rest = accepted.samples.as_slice();
     let mut found = Vec::new();
-    for (series, samples) in &accepted.series {
+    for (series, samples) in accepted.series.iter().filter(|(_, samples)| *samples > 0) {
         let (own, others) = rest.split_at(*samples);
         rest = others;
         let labels = series.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -130,20 +173,155 @@ fn a_series_with_invalid_labels_does_not_cost_the_others() {
     check(vec![broken, others], 1, "2 invalid_labels (first: `{a=\"1\",a=\"2\"}` has label `a` twice)");
 }
 
+fn histogram(timestamp: i64) -> wire::Histogram {
+    wire::Histogram {
+        count: Some(wire::HistogramCount::Int(3)),
+        sum: 6.,
+        positive_spans: vec![wire::BucketSpan { offset: 1, length: 2 }],
+        positive_deltas: vec![1, 1],
+        timestamp,
+        ..wire::Histogram::default()
+    }
+}
+
+fn exemplar(labels: &[(&str, &str)], timestamp: i64) -> wire::Exemplar {
+    wire::Exemplar { labels: series(labels, &[]).labels, value: 0.5, timestamp }
+}
+
+/// What there is beside samples, with the name of its series.
+fn others(accepted: &Accepted) -> Vec<(&str, i64, &Other)> {
+    let name = |place: &usize| accepted.series[*place].0.labels.get("__name__").unwrap();
+    accepted.others.iter().map(|(place, time, other)| (name(place), *time, other)).collect()
+}
+
 #[test]
-fn what_has_no_table_is_refused_and_its_floats_are_stored() {
+fn histograms_and_exemplars_are_kept_with_their_series() {
+    let mut one = series(&[("__name__", "one")], &[]);
+    one.histograms = vec![histogram(NOW), histogram(NOW - 5)];
+    let mut two = series(&[("__name__", "two")], &[NOW]);
+    two.exemplars = vec![exemplar(&[("trace_id", "x"), ("a", "b")], NOW - 1), exemplar(&[], NOW)];
+    let timeseries = vec![one, series(&[("a", "b")], &[0]), two];
+    for (version, body) in [(Version::V1, request(timeseries.clone())), (Version::V2, request_v2(&timeseries))] {
+        let registry = Registry::new();
+        for _ in 0..2 {
+            let accepted = accept(version, &body, &registry, RANGE).unwrap();
+            let message = Other::Histogram(histogram(0).encode_to_vec());
+            let of = |labels: Vec<u8>| Other::Exemplar { value: 0.5, labels };
+            let labels = LabelSet::of_pairs(vec![("a", "b"), ("trace_id", "x")]).unwrap();
+            let (full, bare) = (of(labels.as_bytes().to_vec()), of(vec![]));
+            let expected =
+                [("one", NOW, &message), ("one", NOW - 5, &message), ("two", NOW - 1, &full), ("two", NOW, &bare)];
+            assert_eq!(others(&accepted), expected, "{version:?}");
+            assert_eq!(accepted.written(), Written { samples: 1, histograms: 2, exemplars: 2 });
+        }
+    }
+}
+
+#[test]
+fn histograms_and_exemplars_that_are_none_do_not_cost_their_series() {
     let mut one = series(&[("__name__", "up")], &[NOW]);
-    one.exemplars = vec![wire::Unread {}];
-    check(vec![one], 1, "1 exemplar (first: `up{}`; set send_exemplars: false)");
+    one.exemplars = vec![exemplar(&[("a", "1"), ("a", "2")], NOW), exemplar(&[], 0), exemplar(&[], NOW)];
+    check(
+        vec![one],
+        1,
+        "1 invalid_exemplar (first: one of `up{}` has label `a` twice); 1 too_old (first: `up{}` at \
+         1970-01-01T00:00:00Z is older than retention.samples (730d))",
+    );
     let mut one = series(&[("__name__", "up")], &[]);
-    one.histograms = vec![wire::Unread {}; 2];
-    check(vec![one], 0, "2 native_histogram (first: `up{}`; set send_native_histograms: false)");
+    one.histograms = vec![wire::Histogram { schema: 99, ..histogram(NOW) }, histogram(i64::MAX), histogram(NOW)];
+    let reason = "schema 99, expected -53 or one of -9 to 52";
+    check(
+        vec![one],
+        0,
+        &format!(
+            "1 invalid_histogram (first: `up{{}}` has {reason}); 1 too_far_in_future (first: `up{{}}` at \
+             9223372036854775807 ms is ahead of the clock by more than ingest.max_future (1h))"
+        ),
+    );
+}
+
+#[test]
+fn metadata_is_kept_once_a_month() {
+    let one = |name: &str, help: &str| wire::Metadata {
+        r#type: 3,
+        metric_family_name: name.into(),
+        help: help.into(),
+        unit: "s".into(),
+    };
+    let body = |metadata| wire::WriteRequest { timeseries: vec![], metadata }.encode_to_vec();
+    let first = body(vec![one("a", "A."), one("b", "B."), one("a", "A.")]);
+    let registry = Registry::new();
+    let accepted = accept(Version::V1, &first, &registry, RANGE).unwrap();
+    let names: Vec<_> = accepted.metadata.iter().map(|found| (found.metric_name.as_str(), &*found.help)).collect();
+    assert_eq!(names, [("a", "A."), ("b", "B.")]);
+    // It is not in the log yet.
+    let again = accept(Version::V1, &first, &registry, RANGE).unwrap();
+    assert_eq!(again.metadata, accepted.metadata);
+    registry.learn(again.learned);
+    assert!(accept(Version::V1, &first, &registry, RANGE).unwrap().is_empty());
+    let other = accept(Version::V1, &body(vec![one("a", "Another.")]), &registry, RANGE).unwrap();
+    assert_eq!(other.metadata.len(), 1);
+    let later = TimeRange { now: NOW + 40 * DAY, ..RANGE };
+    assert_eq!(accept(Version::V1, &first, &registry, later).unwrap().metadata.len(), 2);
+}
+
+#[test]
+fn metadata_of_version_2_is_that_of_the_family() {
+    let symbols = ["", "__name__", "x_bucket", "x_sum", "Help.", "s"].map(String::from).to_vec();
+    let of = |name, help_ref| v2_messages::TimeSeries {
+        labels_refs: vec![1, name],
+        samples: vec![v2_sample(wire::Sample { value: 1., timestamp: NOW }, 0)],
+        metadata: Some(v2_messages::Metadata { kind: 3, help_ref, unit_ref: 5 }),
+        ..v2_messages::TimeSeries::default()
+    };
+    let body = |timeseries| v2_messages::Request { symbols: symbols.clone(), timeseries }.encode_to_vec();
+    let both = body(vec![of(2, 4), of(3, 4)]);
+    let registry = Registry::new();
+    let accepted = accept(Version::V2, &both, &registry, RANGE).unwrap();
+    let (unit, help) = ("s".to_owned(), "Help.".to_owned());
+    let expected = Metadata { metric_name: "x".into(), kind: MetricKind::of(3), unit, help };
+    assert_eq!(accepted.metadata, [expected]);
+    registry.learn(accepted.learned);
+    let again = accept(Version::V2, &both, &registry, RANGE).unwrap();
+    assert_eq!((again.metadata, again.learned.kinds.len()), (vec![], 0));
+    // It has changed.
+    assert_eq!(accept(Version::V2, &body(vec![of(2, 0)]), &registry, RANGE).unwrap().metadata.len(), 1);
+    let error = accept(Version::V2, &body(vec![of(2, 9)]), &registry, RANGE).unwrap_err();
+    assert_eq!(error.reason, "metadata that refers to no symbol");
+}
+
+#[test]
+fn a_start_is_kept_when_it_changes() {
+    let symbols = ["", "__name__", "x"].map(String::from).to_vec();
+    let body = |samples: &[(i64, i64)], created_timestamp| {
+        let of = |(timestamp, start): &(i64, i64)| v2_sample(wire::Sample { value: 1., timestamp: *timestamp }, *start);
+        let samples = samples.iter().map(of).collect();
+        let one = v2_messages::TimeSeries {
+            labels_refs: vec![1, 2],
+            samples,
+            created_timestamp,
+            ..v2_messages::TimeSeries::default()
+        };
+        v2_messages::Request { symbols: symbols.clone(), timeseries: vec![one] }.encode_to_vec()
+    };
+    let registry = Registry::new();
+    let starts = |body: &[u8]| {
+        let accepted = accept(Version::V2, body, &registry, RANGE).unwrap();
+        let found: Vec<_> = others(&accepted).iter().map(|(_, time, other)| (*time, (*other).clone())).collect();
+        registry.learn(accepted.learned);
+        found
+    };
+    let first = body(&[(NOW - 3, 7), (NOW - 2, 7), (NOW - 1, NOW - 2), (NOW, 0)], 0);
+    assert_eq!(starts(&first), [(NOW - 3, Other::Start(7)), (NOW - 1, Other::Start(NOW - 2))]);
+    assert_eq!(starts(&body(&[(NOW, NOW - 2)], 0)), []);
+    assert_eq!(starts(&body(&[(NOW, 0)], 9)), [(NOW, Other::Start(9))]);
+    assert_eq!(starts(&body(&[(NOW, 9)], 0)), []);
 }
 
 #[test]
 fn a_series_of_version_2_has_samples_or_histograms() {
     let mut one = series(&[("__name__", "up")], &[NOW]);
-    one.histograms = vec![wire::Unread {}];
+    one.histograms = vec![histogram(NOW)];
     let registry = Registry::new();
     let pure = series(&[("__name__", "up")], &[NOW]);
     for _ in 0..2 {
@@ -157,7 +335,7 @@ fn a_series_of_version_2_has_samples_or_histograms() {
 #[test]
 fn references_that_lead_nowhere_are_refused_by_themselves() {
     let broken = |labels_refs: &[u32], refused: &str| {
-        let sample = wire::Sample { value: 1., timestamp: NOW };
+        let sample = v2_sample(wire::Sample { value: 1., timestamp: NOW }, 0);
         let of = |labels_refs: &[u32]| v2_messages::TimeSeries {
             labels_refs: labels_refs.to_vec(),
             samples: vec![sample],
@@ -230,7 +408,7 @@ fn any_series() -> impl Strategy<Value = wire::TimeSeries> {
         |(labels, samples, exemplars)| wire::TimeSeries {
             labels,
             samples,
-            exemplars: vec![wire::Unread {}; exemplars],
+            exemplars: vec![exemplar(&[("a", "b")], NOW); exemplars],
             histograms: vec![],
         },
     )

@@ -3,8 +3,10 @@
 //! Senders write the labels of a series as one run of fields, so the run names the series. Labels that stand anywhere
 //! else are found as well, only slower.
 
-use super::{Accepted, Found, Labels, Sample, SeriesError, add, label_set};
-use crate::labels;
+use super::{
+    Body, Exemplar, Found, Labels, Metadata, MetricKind, Raw, Sample, SeriesError, add, exemplar_labels, label_set,
+};
+use crate::labels::{self, Pairs};
 use crate::protobuf::{Message, ProtobufError};
 use crate::series::Registry;
 
@@ -17,31 +19,24 @@ const SERIES: u8 = 1 << 3 | 2;
 const LABEL: u8 = 1 << 3 | 2;
 const SAMPLE: u8 = 2 << 3 | 2;
 
-/// The series of a request, with the message that has their labels; their samples and what else there is go into
-/// `accepted`.
-pub(super) fn decode<'a>(
-    request: Message<'a>,
-    registry: &Registry,
-    accepted: &mut Accepted,
-) -> Result<Vec<Found<Message<'a>>>, ProtobufError> {
-    let mut found = Vec::new();
+/// A request; its series have the message that has their labels.
+pub(super) fn decode<'a>(request: Message<'a>, registry: &Registry) -> Result<Body<'a, Message<'a>>, ProtobufError> {
+    let mut body = Body { series: Vec::new(), samples: Vec::new(), others: Vec::new(), metadata: Vec::new() };
     let mut fields = request.fields();
     loop {
         if let Some(message) = fields.next_if(SERIES)? {
-            add(&mut found, series(message, registry, &mut accepted.samples)?, fields.read())?;
+            let series = series(message, registry, &mut body)?;
+            add(&mut body.series, series, fields.read())?;
             continue;
         }
         match fields.next()? {
             Some((1, value)) => {
-                let series = series(value.bytes(&fields)?, registry, &mut accepted.samples)?;
-                add(&mut found, series, fields.read())?;
+                let series = series(value.bytes(&fields)?, registry, &mut body)?;
+                add(&mut body.series, series, fields.read())?;
             }
-            Some((3, value)) => {
-                value.bytes(&fields)?;
-                accepted.metadata += 1;
-            }
+            Some((3, value)) => body.metadata.push(metadata(value.bytes(&fields)?)?),
             Some(_) => {}
-            None => return Ok(found),
+            None => return Ok(body),
         }
     }
 }
@@ -50,15 +45,15 @@ pub(super) fn decode<'a>(
 fn series<'a>(
     message: Message<'a>,
     registry: &Registry,
-    samples: &mut Vec<Sample>,
+    body: &mut Body<'a, Message<'a>>,
 ) -> Result<Found<Message<'a>>, ProtobufError> {
-    let (first, mut histograms, mut exemplars, mut scattered) = (samples.len(), 0, 0, false);
+    let (first, first_other, mut scattered) = (body.samples.len(), body.others.len(), false);
     let mut fields = message.fields();
     fields.skip_run(LABEL)?;
     let run = &message.bytes[..fields.read()];
     loop {
         if let Some(message) = fields.next_if(SAMPLE)? {
-            samples.push(sample(message)?);
+            body.samples.push(sample(message)?.0);
             continue;
         }
         match fields.next()? {
@@ -67,16 +62,29 @@ fn series<'a>(
                 value.bytes(&fields)?;
                 scattered = true;
             }
-            Some((2, value)) => samples.push(sample(value.bytes(&fields)?)?),
-            Some((number @ (3 | 4), value)) => {
-                value.bytes(&fields)?;
-                if number == 3 { exemplars += 1 } else { histograms += 1 }
-            }
+            Some((2, value)) => body.samples.push(sample(value.bytes(&fields)?)?.0),
+            Some((3, value)) => body.others.push(Raw::Exemplar(value.bytes(&fields)?)),
+            Some((4, value)) => body.others.push(Raw::Histogram(value.bytes(&fields)?)),
             Some(_) => {}
         }
     }
     let key = if scattered { registry.key(&gathered(message)?, SCATTERED) } else { registry.key(run, RUN) };
-    Ok(Found { key, labels: message, samples: samples.len() - first, histograms, exemplars })
+    Ok(Found { key, labels: message, samples: body.samples.len() - first, others: body.others.len() - first_other })
+}
+
+fn metadata(message: Message<'_>) -> Result<Metadata, ProtobufError> {
+    let (mut fields, mut kind, mut name, mut help, mut unit) = (message.fields(), 0, "", "", "");
+    while let Some((number, value)) = fields.next()? {
+        match number {
+            1 => kind = value.integer(&fields)?,
+            2 => name = value.bytes(&fields)?.text()?,
+            4 => help = value.bytes(&fields)?.text()?,
+            5 => unit = value.bytes(&fields)?.text()?,
+            _ => {}
+        }
+    }
+    let (metric_name, unit, help) = (name.to_owned(), unit.to_owned(), help.to_owned());
+    Ok(Metadata { metric_name, kind: MetricKind::of(kind), unit, help })
 }
 
 /// All label fields, one after the other.
@@ -93,10 +101,38 @@ fn gathered(message: Message<'_>) -> Result<Vec<u8>, ProtobufError> {
 }
 
 /// The labels of a series that is new. The outer error is of the message, the inner one of the series.
-pub(super) fn labels(message: &Message<'_>) -> Result<Labels, ProtobufError> {
+pub(super) fn labels(message: Message<'_>) -> Result<Labels, ProtobufError> {
+    match pairs(message)? {
+        Some(pairs) => Ok(label_set(pairs)),
+        None => Ok(Err((SeriesError::Utf8, lossy(message)?))),
+    }
+}
+
+/// An exemplar, or why it is none.
+pub(super) fn exemplar(message: Message<'_>) -> Result<Result<Exemplar, String>, ProtobufError> {
+    let (value, timestamp) = exemplar_value(message)?;
+    let labels = pairs(message)?.ok_or_else(|| SeriesError::Utf8.to_string()).and_then(exemplar_labels);
+    Ok(labels.map(|labels| Exemplar { timestamp, value, labels }))
+}
+
+/// Value and time of an exemplar, of either version.
+pub(super) fn exemplar_value(message: Message<'_>) -> Result<(f64, i64), ProtobufError> {
+    let (mut fields, mut value, mut timestamp) = (message.fields(), 0.0, 0);
+    while let Some((number, found)) = fields.next()? {
+        match number {
+            2 => value = found.double(&fields)?,
+            3 => timestamp = found.integer(&fields)?.cast_signed(),
+            _ => {}
+        }
+    }
+    Ok((value, timestamp))
+}
+
+/// The labels of a series or an exemplar; `None` where they are not all text.
+fn pairs(message: Message<'_>) -> Result<Option<Pairs<'_>>, ProtobufError> {
     let mut pairs = Vec::with_capacity(16);
-    let mut is_text = true;
     let mut fields = message.fields();
+    let mut is_text = true;
     while let Some((number, value)) = fields.next()? {
         if number == 1 {
             let (name, value) = label(value.bytes(&fields)?)?;
@@ -106,12 +142,12 @@ pub(super) fn labels(message: &Message<'_>) -> Result<Labels, ProtobufError> {
             }
         }
     }
-    if is_text { Ok(label_set(pairs)) } else { Ok(Err((SeriesError::Utf8, lossy(message)?))) }
+    Ok(is_text.then_some(pairs))
 }
 
 /// The name of a series whose labels are not all text.
 #[cold]
-fn lossy(message: &Message<'_>) -> Result<String, ProtobufError> {
+fn lossy(message: Message<'_>) -> Result<String, ProtobufError> {
     let (mut fields, mut pairs) = (message.fields(), Vec::new());
     while let Some((number, value)) = fields.next()? {
         if number == 1 {
@@ -135,9 +171,9 @@ fn label(message: Message<'_>) -> Result<(&[u8], &[u8]), ProtobufError> {
     Ok((name, value))
 }
 
-/// A sample, of either version.
+/// A sample and when its series began to count, of either version: 1.0 does not say when.
 #[inline]
-pub(super) fn sample(message: Message<'_>) -> Result<Sample, ProtobufError> {
+pub(super) fn sample(message: Message<'_>) -> Result<(Sample, i64), ProtobufError> {
     const VALUE: u8 = 1 << 3 | 1;
     let mut fields = message.fields();
     // As senders write it; a value or time of 0 is left out.
@@ -145,17 +181,18 @@ pub(super) fn sample(message: Message<'_>) -> Result<Sample, ProtobufError> {
         && let Some(timestamp) = whole_varint(time)
     {
         let value = f64::from_le_bytes([*a, *b, *c, *d, *e, *f, *g, *h]);
-        return Ok(Sample { timestamp, value });
+        return Ok((Sample { timestamp, value }, 0));
     }
-    let mut sample = Sample { timestamp: 0, value: 0. };
+    let (mut sample, mut start) = (Sample { timestamp: 0, value: 0. }, 0);
     while let Some((number, value)) = fields.next()? {
         match number {
             1 => sample.value = value.double(&fields)?,
             2 => sample.timestamp = value.integer(&fields)?.cast_signed(),
+            3 => start = value.integer(&fields)?.cast_signed(),
             _ => {}
         }
     }
-    Ok(sample)
+    Ok((sample, start))
 }
 
 /// A number that is all of these bytes: the six that a time of this century has.

@@ -13,6 +13,7 @@ use super::record;
 use super::segment::{self, HEAD};
 use super::{Folder, Position, WalError};
 use crate::ingest::Accepted;
+use crate::series::Series;
 
 /// So many bytes are written before they are synced, at most; what waits longer is in the next group.
 const GROUP_BYTES: usize = 8 << 20;
@@ -167,16 +168,29 @@ impl Open {
                 definitions.push(&series.labels);
             }
         }
-        let mut writer = record::Writer::new(first, &definitions);
-        let mut samples = accepted.samples.as_slice();
-        for (series, count) in &accepted.series {
-            let (own, others) = samples.split_at(*count);
-            samples = others;
-            // The lower half is the number within the segment.
-            writer.series(series.place.load(Relaxed) as u32, own);
-        }
+        // The lower half is the number within the segment.
+        let number = |series: &Series| series.place.load(Relaxed) as u32;
         let before = into.len();
-        segment::frame(&writer.finish(), into);
+        if !accepted.series.is_empty() {
+            let mut writer = record::Writer::samples(first, &definitions);
+            let mut samples = accepted.samples.as_slice();
+            for (series, count) in accepted.series.iter().filter(|(_, count)| *count > 0) {
+                let (own, others) = samples.split_at(*count);
+                samples = others;
+                writer.series(number(series), own);
+            }
+            segment::frame(&writer.finish(), into);
+        }
+        if !accepted.others.is_empty() {
+            let mut writer = record::Writer::others();
+            for (place, timestamp, other) in &accepted.others {
+                writer.other(number(&accepted.series[*place].0), *timestamp, other);
+            }
+            segment::frame(&writer.finish(), into);
+        }
+        if !accepted.metadata.is_empty() {
+            segment::frame(&record::metadata(accepted.now, &accepted.metadata), into);
+        }
         let defined: usize = definitions.iter().map(|labels| labels.as_bytes().len()).sum();
         self.sample_bytes += (into.len() - before).saturating_sub(defined) as u64;
     }

@@ -5,21 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use tracing::error;
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::record::{self, Defined, Definitions};
+use super::record::{self, Defined, Definitions, Item};
 use super::segment::{self, FRAME, Found, HEAD, Segment};
 use super::{Folder, Position, WalError};
-use crate::archive::SampleRow;
+use crate::archive::{ExemplarRow, HistogramRow, MetadataRow, SampleRow, StartRow};
+use crate::batch::Rows;
+use crate::ingest::{Metadata, Other};
 use crate::labels::LabelSet;
 use crate::time::{self, Day};
+use crate::wire;
 
 /// A part of the log that becomes one batch.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     /// Where the next one begins.
     pub(crate) end: Position,
-    pub(crate) samples: Vec<SampleRow>,
-    /// Its series, by number within the segment, and the months of their samples.
+    pub(crate) rows: Rows,
+    /// Its series, by number within the segment, and the months of what they have.
     pub(crate) series: Vec<(u32, u128, Day)>,
 }
 
@@ -40,7 +44,7 @@ impl Reader {
         Self { folder, at, open: None }
     }
 
-    /// The next samples: at least one record, and no more of them once there are `most` samples. All of one segment and
+    /// The next rows: at least one record, and no more of them once there are `most` rows. All of one segment and
     /// before `until`, which is a place that was synced, or where a chunk ended. `None` where there are none.
     pub(crate) fn next(&mut self, until: Position, most: usize) -> Result<Option<Chunk>, WalError> {
         let start = self.at;
@@ -63,7 +67,7 @@ impl Reader {
                 continue;
             }
             let chunk = self.chunk(end, most)?;
-            if !chunk.samples.is_empty() {
+            if chunk.rows.len() > 0 {
                 return Ok(Some(chunk));
             }
         }
@@ -101,41 +105,27 @@ impl Reader {
         self.at.offset = HEAD;
         self.open = Some(Open { segment, definitions: Definitions::default() });
         while self.at.offset < offset {
-            self.record(offset, |_, _, _| {})?;
+            self.record(offset, |_| {})?;
         }
         Ok(true)
     }
 
     fn chunk(&mut self, end: u64, most: usize) -> Result<Chunk, WalError> {
-        let (mut samples, mut series) = (Vec::new(), Vec::new());
-        let mut last = (u32::MAX, Day::MAX);
-        while self.at.offset < end && samples.len() < most {
-            self.record(end, |number, defined, sample| {
-                let identity = defined.identity;
-                let row = SampleRow {
-                    vm_key: identity.vm_key,
-                    series_id: identity.series_id,
-                    timestamp: sample.timestamp,
-                    value: sample.value,
-                };
-                let day = row.day();
-                if last != (number, day) {
-                    last = (number, day);
-                    series.push((number, identity.series_id, day));
-                }
-                samples.push(row);
-            })?;
+        let mut gathering = Gathering { rows: Rows::default(), series: Vec::new() };
+        while self.at.offset < end && gathering.rows.len() < most {
+            self.record(end, |item| gathering.add(item))?;
         }
+        let Gathering { rows, mut series } = gathering;
         let mut seen = HashSet::with_capacity(series.len());
         for (_, _, day) in &mut series {
             *day = time::month(*day);
         }
         series.retain(|(number, _, month)| seen.insert((*number, *month)));
-        Ok(Chunk { end: self.at, samples, series })
+        Ok(Chunk { end: self.at, rows, series })
     }
 
     /// Reads the record of now, and goes on behind it.
-    fn record(&mut self, end: u64, each: impl FnMut(u32, &Defined, crate::ingest::Sample)) -> Result<(), WalError> {
+    fn record(&mut self, end: u64, each: impl FnMut(Item<'_>)) -> Result<(), WalError> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let at = self.at.offset;
         let (next, reason) = match open.segment.record(at, end)? {
@@ -156,5 +146,63 @@ impl Reader {
         }
         self.at.offset = next;
         Ok(())
+    }
+}
+
+/// A chunk that is growing.
+struct Gathering {
+    rows: Rows,
+    /// With days; one after the other is not the same.
+    series: Vec<(u32, u128, Day)>,
+}
+
+impl Gathering {
+    #[inline]
+    fn add(&mut self, item: Item<'_>) {
+        match item {
+            Item::Sample(number, Defined { identity, .. }, sample) => {
+                let (vm_key, series_id) = (identity.vm_key, identity.series_id);
+                self.name(number, series_id, sample.timestamp);
+                let row = SampleRow { vm_key, series_id, timestamp: sample.timestamp, value: sample.value };
+                self.rows.samples.push(row);
+            }
+            Item::Other(number, Defined { identity, .. }, timestamp, other) => {
+                self.name(number, identity.series_id, timestamp);
+                self.other(identity.vm_key, identity.series_id, timestamp, other);
+            }
+            Item::Metadata(now, Metadata { metric_name, kind, unit, help }) => {
+                let month = time::month(time::day(now));
+                let r#type = kind.as_str().to_owned();
+                self.rows.metadata.push(MetadataRow { month, metric_name, r#type, unit, help });
+            }
+        }
+    }
+
+    #[inline]
+    fn name(&mut self, number: u32, series_id: u128, timestamp: i64) {
+        let named = (number, series_id, time::day(timestamp));
+        if self.series.last() != Some(&named) {
+            self.series.push(named);
+        }
+    }
+
+    fn other(&mut self, vm_key: u64, series_id: u128, timestamp: i64, other: Other) {
+        match other {
+            Other::Histogram(histogram) => {
+                let (count, sum) = wire::count_and_sum(&histogram);
+                self.rows.histograms.push(HistogramRow { vm_key, series_id, timestamp, count, sum, histogram });
+            }
+            Other::Exemplar { value, labels: bytes } => {
+                let labels_id = xxh3_64(&bytes);
+                let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+                let labels = LabelSet::from_bytes(&bytes).map(|labels| labels.iter().map(owned).collect());
+                let labels = labels.unwrap_or_default();
+                self.rows.exemplars.push(ExemplarRow { vm_key, series_id, timestamp, value, labels_id, labels });
+            }
+            Other::Start(start) => {
+                let month = time::month(time::day(timestamp));
+                self.rows.starts.push(StartRow { month, vm_key, series_id, start });
+            }
+        }
     }
 }

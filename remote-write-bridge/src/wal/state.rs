@@ -1,11 +1,11 @@
 //! How far the log was shipped, in a file of its own that is replaced as a whole.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Position, WalError, segment};
+use crate::file::replace;
 
 const FILE: &str = "state.json";
 
@@ -41,15 +41,8 @@ impl State {
 
     /// Replaces the file.
     pub(super) fn save(&self, folder: &Path) -> Result<(), WalError> {
-        let (path, beside) = (folder.join(FILE), folder.join("state.new"));
-        let json = serde_json::to_vec(self).map_err(|error| WalError::io("write", &path)(error.into()))?;
-        let write = || {
-            let mut file = std::fs::File::create(&beside)?;
-            file.write_all(&json)?;
-            file.sync_all()?;
-            std::fs::rename(&beside, &path)
-        };
-        write().map_err(WalError::io("write", &path))?;
-        segment::sync_folder(folder)
+        let path = folder.join(FILE);
+        let written = serde_json::to_vec(self).map_err(Into::into).and_then(|json| replace(folder, FILE, &json));
+        written.map_err(WalError::io("write", &path))
     }
 }

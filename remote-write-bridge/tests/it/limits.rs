@@ -118,7 +118,7 @@ async fn rows_that_the_engine_will_never_take_are_put_aside_and_the_others_go_on
     archive.store(&[series(&[("__name__", "large")], &[(t, 1000.)])]).await;
     archive.store(&[series(&[("__name__", "small")], &[(t, 1.)])]).await;
     assert_eq!(archive.sql("SELECT groupArray(value) FROM samples").await, "[1]");
-    assert_eq!(archive.metric("lynceus_bridge_samples_dead_total").await, 1.);
+    assert_eq!(archive.metric("lynceus_bridge_dead_rows_total").await, 1.);
     let dead = std::fs::read_dir(archive.dir.path().join("bridge-data/wal/dead")).unwrap();
     let mut files: Vec<_> = dead.map(|file| file.unwrap().path()).collect();
     files.sort();

@@ -4,9 +4,11 @@
 mod crash;
 mod docs;
 mod durability;
+mod kinds;
 mod limits;
 mod path;
 mod refusals;
+mod rollups;
 mod schema;
 mod semantics;
 mod support;

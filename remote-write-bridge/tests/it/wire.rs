@@ -2,18 +2,56 @@
 
 pub(crate) const STALE: u64 = 0x7ff0_0000_0000_0002;
 
-/// Labels and (milliseconds, value) pairs.
+/// Labels, (milliseconds, value) pairs, and native histograms.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Series {
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) samples: Vec<(i64, u64)>,
+    pub(crate) histograms: Vec<Histogram>,
+}
+
+/// Fields of a message: number, wire type and content, those that are the default left out.
+pub(crate) type Histogram = Vec<(u64, u8, Vec<u8>)>;
+
+/// A field that is a varint; a signed one is zigzag.
+pub(crate) fn number(tag: u64, value: u64) -> (u64, u8, Vec<u8>) {
+    let mut content = Vec::new();
+    varint(value, &mut content);
+    (tag, 0, content)
+}
+
+pub(crate) fn double(tag: u64, value: f64) -> (u64, u8, Vec<u8>) {
+    (tag, 1, value.to_bits().to_le_bytes().to_vec())
+}
+
+/// Numbers in one field.
+pub(crate) fn packed_numbers(tag: u64, values: &[u64]) -> (u64, u8, Vec<u8>) {
+    let mut content = Vec::new();
+    values.iter().for_each(|value| varint(*value, &mut content));
+    (tag, 2, content)
+}
+
+pub(crate) fn packed_doubles(tag: u64, values: &[f64]) -> (u64, u8, Vec<u8>) {
+    (tag, 2, values.iter().flat_map(|value| value.to_bits().to_le_bytes()).collect())
+}
+
+/// A span of buckets.
+pub(crate) fn span(tag: u64, zigzag_offset: u64, length: u64) -> (u64, u8, Vec<u8>) {
+    let mut content = Vec::new();
+    if zigzag_offset > 0 {
+        content.push(1 << 3);
+        varint(zigzag_offset, &mut content);
+    }
+    content.push(2 << 3);
+    varint(length, &mut content);
+    (tag, 2, content)
 }
 
 /// A series with values as numbers; `series` keeps bits.
 pub(crate) fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Series {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let samples = samples.iter().map(|(time, value)| (*time, value.to_bits())).collect();
-    Series { labels: labels.iter().map(own).collect(), samples }
+    Series { labels: labels.iter().map(own).collect(), samples, histograms: vec![] }
 }
 
 pub(crate) fn packed(message: &[u8]) -> Vec<u8> {
@@ -36,6 +74,18 @@ pub(crate) fn write_request(series: &[Series]) -> Vec<u8> {
             sample.push(2 << 3);
             varint(time.cast_unsigned(), &mut sample);
             bytes(2, &sample, &mut message);
+        }
+        for histogram in &one.histograms {
+            let mut fields = Vec::new();
+            for (tag, kind, content) in histogram {
+                if *kind == 2 {
+                    bytes(*tag, content, &mut fields);
+                } else {
+                    varint(tag << 3 | u64::from(*kind), &mut fields);
+                    fields.extend(content);
+                }
+            }
+            bytes(4, &fields, &mut message);
         }
         bytes(1, &message, &mut out);
     }
@@ -66,15 +116,15 @@ pub(crate) fn read_request(start: i64, end: i64, matchers: &[Matcher<'_>]) -> Ve
 pub(crate) fn read_response(body: &[u8]) -> Vec<Series> {
     let unpacked = snap::raw::Decoder::new().decompress_vec(body).unwrap();
     let results = fields(&unpacked);
-    let first = results.first().map(|(_, value)| fields(value)).unwrap_or_default();
-    first.iter().map(|(_, series)| read_series(series)).collect()
+    let first = results.first().map(|(.., value)| fields(value)).unwrap_or_default();
+    first.iter().map(|(.., series)| read_series(series)).collect()
 }
 
 fn read_series(message: &[u8]) -> Series {
-    let mut series = Series { labels: vec![], samples: vec![] };
-    for (tag, value) in fields(message) {
+    let mut series = Series { labels: vec![], samples: vec![], histograms: vec![] };
+    for (tag, _, value) in fields(message) {
         let parts = fields(value);
-        let part = |tag| parts.iter().find(|(t, _)| *t == tag).map_or(&[][..], |(_, value)| *value);
+        let part = |tag| parts.iter().find(|(t, ..)| *t == tag).map_or(&[][..], |(.., value)| *value);
         match tag {
             1 => {
                 let text = |tag| String::from_utf8(part(tag).to_vec()).unwrap();
@@ -85,6 +135,13 @@ fn read_series(message: &[u8]) -> Series {
                 value[..part(1).len()].copy_from_slice(part(1));
                 let time = if part(2).is_empty() { 0 } else { read_varint(part(2)).0 };
                 series.samples.push((time.cast_signed(), u64::from_le_bytes(value)));
+            }
+            4 => {
+                let own = |(tag, kind, value): &(u64, u8, &[u8])| (*tag, *kind, value.to_vec());
+                let is_default = |(_, kind, value): &(u64, u8, Vec<u8>)| *kind != 2 && value.iter().all(|b| *b == 0);
+                let mut histogram: Histogram = parts.iter().map(own).filter(|field| !is_default(field)).collect();
+                histogram.sort_by_key(|(tag, ..)| *tag);
+                series.histograms.push(histogram);
             }
             other => panic!("field {other} in a time series"),
         }
@@ -106,8 +163,8 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// Tag and content of each field; a varint's content is its bytes.
-fn fields(mut message: &[u8]) -> Vec<(u64, &[u8])> {
+/// Tag, wire type and content of each field; a varint's content is its bytes.
+fn fields(mut message: &[u8]) -> Vec<(u64, u8, &[u8])> {
     let mut found = Vec::new();
     while !message.is_empty() {
         let (key, rest) = read_varint(message);
@@ -120,7 +177,7 @@ fn fields(mut message: &[u8]) -> Vec<(u64, &[u8])> {
             }
             kind => panic!("wire type {kind}"),
         };
-        found.push((key >> 3, &rest[start..start + length]));
+        found.push((key >> 3, (key & 7) as u8, &rest[start..start + length]));
         message = &rest[start + length..];
     }
     found

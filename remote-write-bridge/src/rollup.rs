@@ -1,0 +1,137 @@
+//! Roll-ups: what the samples of an hour, or of five minutes, come to.
+//!
+//! ```text
+//! writer ─▶ dirty: hours that have new samples ─▶ roll-up: once an hour is over and quiet, INSERT … SELECT ─▶ clean
+//! ```
+//!
+//! Late samples make their hour dirty again, and its rows are made again as a whole. The list of dirty hours is on disk
+//! before the log counts their samples as shipped: no crash loses one.
+
+mod dirty;
+mod tier;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lynceus_service::Host;
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info, warn};
+
+use crate::app::Lives;
+use crate::archive::{Archive, ArchiveError};
+use crate::metrics::Metrics;
+use crate::time;
+pub(crate) use dirty::Dirty;
+use tier::TIERS;
+
+/// Between two looks at what is dirty.
+const EVERY: Duration = Duration::from_secs(5);
+/// After an error.
+const PAUSE: Duration = Duration::from_secs(30);
+/// Samples are still on their way when an hour ends.
+const SETTLE: Duration = Duration::from_secs(120);
+/// An hour that gets samples all the time is waited for, so that one that is filled from the past is rolled up once.
+const QUIET: Duration = Duration::from_secs(10);
+/// But not longer than this.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// The task that makes them.
+pub(crate) struct RollUp {
+    pub(crate) archive: Arc<Archive>,
+    pub(crate) lives: Lives,
+    pub(crate) dirty: Arc<Dirty>,
+    pub(crate) metrics: Metrics,
+}
+
+impl RollUp {
+    pub(crate) async fn run(self, host: Host) {
+        let stop = host.shutdown();
+        let mut said = None;
+        loop {
+            let outcome = tokio::select! {
+                outcome = self.work() => outcome,
+                () = stop.cancelled() => return,
+            };
+            let pause = match outcome {
+                Ok(()) => {
+                    said = None;
+                    EVERY
+                }
+                Err(error) => {
+                    self.metrics.rollup_failures.inc();
+                    let text = error.to_string();
+                    if said.as_ref() != Some(&text) {
+                        warn!(%error, "roll-ups wait; what is dirty is kept");
+                        said = Some(text);
+                    }
+                    PAUSE
+                }
+            };
+            self.metrics.rollups_pending.set(i64::try_from(self.dirty.len()).unwrap_or(i64::MAX));
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Rolls up all that is dirty and quiet.
+    async fn work(&self) -> Result<(), RollUpError> {
+        let connection = match self.archive.prepared() {
+            Ok(connection) => connection,
+            // That is said elsewhere.
+            Err(_) => return Ok(()),
+        };
+        if self.dirty.is_unknown() {
+            let hours = tier::hours(&connection).await?;
+            info!(hours = hours.len(), "the list of hours to roll up is not there: all that have samples are");
+            self.dirty.begin(hours)?;
+        }
+        loop {
+            let over = hour_of(time::now_millis() - millis(SETTLE)) - 1;
+            let Some((hour, generation)) = self.dirty.next(over, QUIET, PATIENCE) else { return Ok(()) };
+            let start = Instant::now();
+            let metrics = self.lives.get().config.rollups.five_minutes.clone();
+            for tier in &TIERS {
+                tier.make(&connection, hour, &metrics).await?;
+            }
+            self.dirty.clean(hour, generation)?;
+            self.metrics.rollup_seconds.observe(start.elapsed().as_secs_f64());
+            self.metrics.rollups_pending.set(i64::try_from(self.dirty.len()).unwrap_or(i64::MAX));
+            debug!(hour = %time::display(end_of(hour)), took = ?start.elapsed(), "rolled up");
+        }
+    }
+}
+
+/// Why an hour is not rolled up.
+#[derive(Debug, thiserror::Error)]
+enum RollUpError {
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Dirty(#[from] dirty::DirtyError),
+}
+
+/// The hour that a sample belongs to, by the hour's end: it begins a millisecond after full hours, and ends with one.
+pub(crate) fn hour_of(millis: i64) -> i64 {
+    -(-millis).div_euclid(3_600_000)
+}
+
+/// Its last millisecond.
+fn end_of(hour: i64) -> i64 {
+    hour * 3_600_000
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_ends_with_the_full_hour() {
+        assert_eq!([0, 1, 3_600_000, 3_600_001].map(hour_of), [0, 1, 1, 2]);
+    }
+}

@@ -1,0 +1,180 @@
+//! Hours that have samples which are not rolled up, in a file that is replaced as a whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::file::replace;
+
+const FILE: &str = "rollups.json";
+
+/// The list.
+#[derive(Debug)]
+pub(crate) struct Dirty {
+    folder: PathBuf,
+    hours: Mutex<Hours>,
+}
+
+#[derive(Debug)]
+struct Hours {
+    /// Where no list was found: then all hours with samples belong in it.
+    is_unknown: bool,
+    by_hour: BTreeMap<i64, Touched>,
+}
+
+/// When samples came for an hour.
+#[derive(Debug, Clone, Copy)]
+struct Touched {
+    first: Instant,
+    last: Instant,
+    /// Grows with each time.
+    generation: u64,
+}
+
+/// Why the list cannot be read or written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum DirtyError {
+    #[error("failed to {what} `{}`: {reason}", path.display())]
+    Io { what: &'static str, path: PathBuf, reason: String },
+    #[error("expected a list of hours in `{}`, found {reason}; delete it to have all roll-ups made again", path.display())]
+    Content { path: PathBuf, reason: String },
+}
+
+impl Dirty {
+    /// As it was written last.
+    pub(crate) fn load(folder: &Path) -> Result<Self, DirtyError> {
+        let path = folder.join(FILE);
+        let listed = match std::fs::read(&path) {
+            Ok(bytes) => Some(
+                serde_json::from_slice::<Vec<i64>>(&bytes)
+                    .map_err(|error| DirtyError::Content { path, reason: error.to_string() })?,
+            ),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(DirtyError::Io { what: "read", path, reason: error.to_string() }),
+        };
+        let now = Instant::now();
+        let touched = Touched { first: now, last: now, generation: 0 };
+        let is_unknown = listed.is_none();
+        let by_hour = listed.into_iter().flatten().map(|hour| (hour, touched)).collect();
+        Ok(Self { folder: folder.to_owned(), hours: Mutex::new(Hours { is_unknown, by_hour }) })
+    }
+
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.lock().is_unknown
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().by_hour.len()
+    }
+
+    /// Hours have new samples. When this returns, that survives a crash.
+    pub(crate) fn mark(&self, new: impl IntoIterator<Item = i64>) -> Result<(), DirtyError> {
+        let mut hours = self.lock();
+        let (now, before) = (Instant::now(), hours.by_hour.len());
+        for hour in new {
+            let touched = hours.by_hour.entry(hour).or_insert(Touched { first: now, last: now, generation: 0 });
+            touched.last = now;
+            touched.generation += 1;
+        }
+        if hours.by_hour.len() > before && !hours.is_unknown { self.save(&hours) } else { Ok(()) }
+    }
+
+    /// The list was not there; now it is, with these hours and those that came meanwhile.
+    pub(super) fn begin(&self, all: Vec<i64>) -> Result<(), DirtyError> {
+        let mut hours = self.lock();
+        let now = Instant::now();
+        for hour in all {
+            hours.by_hour.entry(hour).or_insert(Touched { first: now, last: now, generation: 0 });
+        }
+        self.save(&hours)?;
+        hours.is_unknown = false;
+        Ok(())
+    }
+
+    /// The newest hour up to `over` that had no samples for a while, or that was waited for long enough.
+    pub(super) fn next(&self, over: i64, quiet: Duration, patience: Duration) -> Option<(i64, u64)> {
+        let hours = self.lock();
+        let is_due = |touched: &Touched| touched.last.elapsed() >= quiet || touched.first.elapsed() >= patience;
+        let found = hours.by_hour.range(..=over).rev().find(|(_, touched)| is_due(touched));
+        found.map(|(hour, touched)| (*hour, touched.generation))
+    }
+
+    /// An hour is rolled up, with all samples that had come when it was given out.
+    pub(super) fn clean(&self, hour: i64, generation: u64) -> Result<(), DirtyError> {
+        let mut hours = self.lock();
+        match hours.by_hour.get_mut(&hour) {
+            Some(touched) if touched.generation == generation => {
+                let touched = *touched;
+                hours.by_hour.remove(&hour);
+                self.save(&hours).inspect_err(|_| {
+                    hours.by_hour.insert(hour, touched);
+                })
+            }
+            Some(touched) => {
+                touched.first = touched.last;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn save(&self, hours: &Hours) -> Result<(), DirtyError> {
+        let list: Vec<i64> = hours.by_hour.keys().copied().collect();
+        let written = serde_json::to_vec(&list).map_err(Into::into).and_then(|json| replace(&self.folder, FILE, &json));
+        let path = self.folder.join(FILE);
+        written.map_err(|error| DirtyError::Io { what: "write", path, reason: error.to_string() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Hours> {
+        self.hours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+    const NEVER: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn hours_are_dirty_until_they_are_rolled_up_whatever_ends_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirty = Dirty::load(dir.path()).unwrap();
+        assert!(dirty.is_unknown());
+        dirty.mark([5]).unwrap();
+        dirty.begin(vec![3, 4]).unwrap();
+        let dirty = Dirty::load(dir.path()).unwrap();
+        assert_eq!((dirty.is_unknown(), dirty.len()), (false, 3));
+        let (hour, generation) = dirty.next(4, NOW, NEVER).unwrap();
+        assert_eq!(hour, 4);
+        // A sample comes while it is rolled up.
+        dirty.mark([4]).unwrap();
+        dirty.clean(hour, generation).unwrap();
+        let (hour, generation) = dirty.next(4, NOW, NEVER).unwrap();
+        assert_eq!(hour, 4);
+        dirty.clean(hour, generation).unwrap();
+        assert_eq!(Dirty::load(dir.path()).unwrap().next(9, NOW, NEVER).map(|(hour, _)| hour), Some(5));
+        assert_eq!(dirty.next(4, NOW, NEVER).map(|(hour, _)| hour), Some(3));
+    }
+
+    #[test]
+    fn an_hour_that_is_not_quiet_waits_but_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirty = Dirty::load(dir.path()).unwrap();
+        dirty.mark([1]).unwrap();
+        assert_eq!(dirty.next(1, NEVER, NEVER), None);
+        assert_eq!(dirty.next(1, NEVER, NOW), Some((1, 1)));
+    }
+
+    #[test]
+    fn a_list_that_is_none_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "x").unwrap();
+        let error = Dirty::load(dir.path()).unwrap_err().to_string();
+        assert!(error.ends_with("delete it to have all roll-ups made again"), "{error}");
+    }
+}
