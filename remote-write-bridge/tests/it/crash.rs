@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use lynceus_demo::eventually;
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -12,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::durability::{Load, check, past};
-use crate::support::{Archive, has_tools};
+use crate::support::{Archive, LIMIT, has_tools};
 
 /// In `make test`; half a minute.
 const ROUNDS: usize = 50;
@@ -132,6 +133,15 @@ async fn whatever_is_killed_every_acknowledged_sample_is_there_once() {
     }
     let (acknowledged, repeated) = load.finish().await;
     let stored = check(&archive, t, &acknowledged).await;
+    // Roll-ups hold each of them once, too.
+    let of_samples = archive.sql("SELECT count(), sum(value) FROM samples FINAL").await;
+    eventually(LIMIT * 2, "roll-ups of all samples", || async {
+        let rolled_up = archive.sql("SELECT sum(count), sum(sum) FROM rollup_1h FINAL").await;
+        anyhow::ensure!(rolled_up == of_samples, "{rolled_up}, not {of_samples}; the log:\n{}", archive.bridge.log());
+        Ok(())
+    })
+    .await
+    .unwrap();
     println!(
         "{} samples acknowledged, {repeated} requests repeated, {} answers lost, {stored} samples stored once, 0 missing, \
          0 doubled; {blows:?}",
