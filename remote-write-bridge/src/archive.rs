@@ -6,6 +6,7 @@
 //! (docs/decisions/0007).
 
 mod connection;
+mod ddl;
 mod error;
 mod row;
 mod schema;

@@ -54,6 +54,7 @@ pub struct Config {
 pub(crate) struct ClickHouse {
     pub(crate) url: Url,
     pub(crate) database: String,
+    pub(crate) cluster: Option<String>,
     pub(crate) username: String,
     pub(crate) password: Option<SecretSource>,
     pub(crate) tls: ClientTls,
@@ -112,6 +113,7 @@ pub struct RawConfig {
 struct RawClickHouse {
     url: String,
     database: Option<String>,
+    cluster: Option<String>,
     username: Option<String>,
     password_file: Option<String>,
     password_env: Option<String>,
@@ -199,14 +201,13 @@ impl lynceus_service::Config for Config {
 fn clickhouse(raw: RawClickHouse, problems: &mut Problems) -> Option<ClickHouse> {
     let url = problems.url("clickhouse.url", &raw.url);
     let database = raw.database.unwrap_or_else(|| "lynceus".to_owned());
-    // It stands in SQL as a name.
+    // They stand in SQL as names.
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if database.is_empty() || !database.chars().all(plain) || database.starts_with(|c: char| c.is_ascii_digit()) {
-        problems.push(
-            "clickhouse.database",
-            "letters, digits and `_`, not beginning with a digit",
-            format!("`{database}`"),
-        );
+    for (key, name) in [("clickhouse.database", Some(&database)), ("clickhouse.cluster", raw.cluster.as_ref())] {
+        let Some(name) = name else { continue };
+        if name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit()) {
+            problems.push(key, "letters, digits and `_`, not beginning with a digit", format!("`{name}`"));
+        }
     }
     let password = match (raw.password_file, raw.password_env) {
         (None, None) => None,
@@ -223,7 +224,7 @@ fn clickhouse(raw: RawClickHouse, problems: &mut Problems) -> Option<ClickHouse>
         longest,
     );
     let username = raw.username.unwrap_or_else(|| "default".to_owned());
-    Some(ClickHouse { url: url?, database, username, password, tls: tls?, request_timeout })
+    Some(ClickHouse { url: url?, database, cluster: raw.cluster, username, password, tls: tls?, request_timeout })
 }
 
 fn ingest(raw: &RawIngest, problems: &mut Problems) -> Ingest {

@@ -21,6 +21,7 @@ mod app;
 mod archive;
 mod batch;
 mod body;
+mod command;
 mod config;
 mod fetch;
 mod file;
@@ -40,4 +41,5 @@ mod write;
 mod writer;
 
 pub use app::{App, Args};
+pub use command::schema;
 pub use config::Config;

@@ -1,8 +1,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
-use lynceus_bridge::{App, Args};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use lynceus_bridge::{App, Args, schema};
 use lynceus_service::{Defaults, Flags};
 
 const EXAMPLES: &str = "\
@@ -11,12 +12,25 @@ Examples:
   lynceus-bridge --config.file bridge.yml --check-config
   lynceus-bridge --config.file bridge.yml --storage.path /var/lib/lynceus-bridge
   lynceus-bridge --config.file bridge.yml --web.listen-address 127.0.0.1:9201 --log.format json
+  lynceus-bridge schema print --config.file bridge.yml
 
-Prometheus writes to http://<listen-address>/api/v1/write and reads from /api/v1/read; see docs/bridge.md.";
+Prometheus writes to http://<listen-address>/api/v1/write and reads from /api/v1/read; Grafana asks the address as it asks
+a Prometheus; see docs/bridge.md.";
 
-/// Keeps what Prometheus writes remotely in ClickHouse, and gives it back to remote read.
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  Statements for someone who may create tables, when the bridge may not:
+    lynceus-bridge schema print --config.file bridge.yml | clickhouse-client --multiquery
+  See whether a restored database fits:
+    lynceus-bridge schema check --config.file bridge.yml
+
+Exit codes: 0 fine, 1 tables are other than they should be or ClickHouse fails, 2 config or usage.";
+
+/// Keeps what Prometheus writes remotely in ClickHouse, and answers PromQL and remote read over it.
+///
+/// Without a command it runs.
 #[derive(Parser)]
-#[command(name = "lynceus-bridge", after_help = EXAMPLES)]
+#[command(name = "lynceus-bridge", after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(flatten)]
     flags: Flags,
@@ -24,10 +38,32 @@ struct Cli {
     /// Folder for what was accepted and is not in ClickHouse yet
     #[arg(long = "storage.path", value_name = "FOLDER", default_value = "data")]
     storage_path: PathBuf,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The archive's tables: print their statements, make them, or look at them
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema(schema::Options),
+    /// Print a script that completes this command's flags in a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = lynceus_service::parse(Defaults { config_file: "bridge.yml", listen_address: "127.0.0.1:9201" });
-    lynceus_service::run::<App>(cli.flags, Args { storage_path: cli.storage_path }).await
+    match cli.command {
+        None => lynceus_service::run::<App>(cli.flags, Args { storage_path: cli.storage_path }).await,
+        Some(Command::Schema(options)) => schema::run(options).await,
+        Some(Command::Completion { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "lynceus-bridge", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
 }

@@ -15,10 +15,11 @@ use hyper_util::rt::TokioExecutor;
 use lynceus_service::tls::TlsError;
 use tokio_util::sync::CancellationToken;
 
+use super::ddl::Ddl;
 use super::error::{ArchiveError, Cause};
 use super::row::{SeriesRow, TableRow};
 use super::schema;
-use crate::config::Config;
+use crate::config::{ClickHouse, Config};
 use crate::time::Day;
 
 /// Remembered series take 40 bytes each. Beyond this they are forgotten, which only writes their rows once more.
@@ -39,7 +40,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// `unprepared` is why its tables have to be looked at first.
-    pub(super) fn new(config: Config, unprepared: String) -> Result<Self, TlsError> {
+    pub(crate) fn new(config: Config, unprepared: String) -> Result<Self, TlsError> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -55,6 +56,14 @@ impl Connection {
             .with_user(&config.clickhouse.username)
             .with_database(&config.clickhouse.database)
             .with_compression(Compression::None);
+        let client = match config.clickhouse.cluster {
+            None => client,
+            // A machine's rows of all tables are on one shard. An insert is acknowledged when most replicas have it.
+            Some(_) => client
+                .with_setting("distributed_product_mode", "local")
+                .with_setting("distributed_foreground_insert", "1")
+                .with_setting("insert_quorum", "auto"),
+        };
         Ok(Self::with_client(config, client, unprepared))
     }
 
@@ -81,7 +90,7 @@ impl Connection {
     }
 
     /// Creates and migrates the tables unless that is done; after it, asks whether the server is there.
-    pub(super) async fn check(&self) -> Result<(), ArchiveError> {
+    pub(crate) async fn check(&self) -> Result<(), ArchiveError> {
         if self.require_prepared().is_ok() {
             return self.limited(self.client()?.query("SELECT 1").execute()).await;
         }
@@ -92,7 +101,23 @@ impl Connection {
     }
 
     async fn prepare(&self) -> Result<(), ArchiveError> {
-        self.limited(schema::prepare(self.client()?, &self.config.clickhouse.database, self.config.retention)).await
+        self.limited(schema::prepare(self.client()?, &self.ddl())).await
+    }
+
+    /// What is other than it should be.
+    pub(crate) async fn differences(&self) -> Result<Vec<String>, ArchiveError> {
+        let client = self.client()?;
+        self.limited(schema::check(&client, &self.ddl())).await
+    }
+
+    /// The statements for an empty server.
+    pub(crate) fn statements(&self, codec: &str) -> Vec<String> {
+        schema::print(&self.ddl(), codec)
+    }
+
+    fn ddl(&self) -> Ddl {
+        let ClickHouse { database, cluster, .. } = &self.config.clickhouse;
+        Ddl { database: database.clone(), cluster: cluster.clone(), retention: self.config.retention }
     }
 
     /// Whether the tables are there; the error says why not.

@@ -1,23 +1,14 @@
 //! The tables: created at the first start, migrated by later versions, never guessed.
 
-use std::time::Duration;
+use std::collections::HashMap;
 
 use clickhouse::Client;
 use tracing::{info, warn};
 
+use super::ddl::{Ddl, MIGRATIONS, tables};
+
 /// The oldest ClickHouse that the schema is made for.
 const OLDEST: (u32, u32) = (26, 3);
-
-/// Each is applied once, in this order; what was released is never edited.
-const MIGRATIONS: [(u32, &str, &str); 3] = [
-    (1, "series_and_samples", include_str!("migrations/0001_series_and_samples.sql")),
-    (2, "histograms_and_others", include_str!("migrations/0002_histograms_and_others.sql")),
-    (3, "rollups", include_str!("migrations/0003_rollups.sql")),
-];
-
-const MIGRATIONS_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \
-     (version UInt32, name String, applied DateTime('UTC') DEFAULT now()) \
-     ENGINE = ReplacingMergeTree ORDER BY version SETTINGS fsync_after_insert = 1, fsync_part_directory = 1";
 
 /// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,53 +25,149 @@ pub(crate) enum SchemaError {
         "expected table `{database}.{table}`, which `{database}.schema_migrations` lists, found none; restore it, or \
          have the bridge create it empty: run `TRUNCATE TABLE {database}.schema_migrations`"
     )]
-    TableMissing { database: String, table: &'static str },
+    TableMissing { database: String, table: String },
     // Taken apart by the caller, which knows the server's address.
     #[error("ClickHouse failed")]
     ClickHouse(#[from] clickhouse::error::Error),
 }
 
 /// Brings the database to the newest schema, and its TTL to the config. Repeating it does nothing.
-pub(super) async fn prepare(client: Client, database: &str, retention: Duration) -> Result<(), SchemaError> {
-    let anywhere = client.clone().with_database("default");
-    let version: String = anywhere.query("SELECT version()").fetch_one().await?;
-    if parse_version(&version).is_none_or(|found| found < OLDEST) {
-        return Err(SchemaError::ServerTooOld { found: version });
+pub(super) async fn prepare(client: Client, ddl: &Ddl) -> Result<(), SchemaError> {
+    let database = &ddl.database;
+    let server = server_version(&client).await?;
+    // Looked at before, so that a user who may create nothing can use what is there.
+    if !has_database(&client, database).await? {
+        on_no_database(&client, &ddl.create_database()).await?;
     }
-    let exists: u64 =
-        anywhere.query("SELECT count() FROM system.databases WHERE name = ?").bind(database).fetch_one().await?;
-    if exists == 0 {
-        // Checked before, so that a user who may not create databases can use one.
-        anywhere.query(&format!("CREATE DATABASE IF NOT EXISTS `{database}`")).execute().await?;
-    }
-    client.query(MIGRATIONS_TABLE).execute().await?;
-    let found: u32 = client.query("SELECT max(version) FROM schema_migrations").fetch_one().await?;
-    let known = MIGRATIONS[MIGRATIONS.len() - 1].0;
+    let found = match has_table(&client, database, "schema_migrations").await? {
+        true => applied(&client).await?,
+        false => {
+            client.query(&ddl.create_applied()).execute().await?;
+            0
+        }
+    };
+    let known = newest();
     if found > known {
-        return Err(SchemaError::Newer { database: database.to_owned(), found, known });
+        return Err(SchemaError::Newer { database: database.clone(), found, known });
     }
     let (codec, setting) = value_codec(&client).await?;
     let client = match setting {
         Some(setting) => client.with_setting(setting, "1"),
         None => client,
     };
-    for (version, name, sql) in MIGRATIONS.into_iter().filter(|(version, ..)| *version > found) {
-        let seconds = retention.as_secs().to_string();
-        let sql = sql.replace("{value_codec}", codec).replace("{retention_seconds}", &seconds);
-        for statement in sql.split_terminator(";\n") {
-            client.query(statement).execute().await?;
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
+        for statement in ddl.statements(migration, codec) {
+            client.query(&statement).execute().await?;
         }
-        client
-            .query("INSERT INTO schema_migrations (version, name) SELECT ?, ?")
-            .bind(version)
-            .bind(name)
-            .execute()
-            .await?;
-        info!(database, version, name, codec, "migrated the schema");
+        client.query(&record(migration.version, migration.name)).execute().await?;
+        info!(database, version = migration.version, name = migration.name, codec, "migrated the schema");
     }
-    keep_retention(&client, database, retention).await?;
-    info!(database, clickhouse = version, "the archive is ready");
+    keep_retention(&client, ddl).await?;
+    info!(database, clickhouse = server, "the archive is ready");
     Ok(())
+}
+
+/// All statements that an empty server needs, in their order.
+pub(super) fn print(ddl: &Ddl, codec: &str) -> Vec<String> {
+    let mut all = vec![ddl.create_database(), format!("USE `{}`", ddl.database), ddl.create_applied()];
+    for migration in &MIGRATIONS {
+        all.extend(ddl.statements(migration, codec));
+        all.push(record(migration.version, migration.name));
+    }
+    all
+}
+
+/// What is other than it should be; nothing is changed.
+pub(super) async fn check(client: &Client, ddl: &Ddl) -> Result<Vec<String>, SchemaError> {
+    let database = &ddl.database;
+    server_version(client).await?;
+    if !has_database(client, database).await? {
+        return Ok(vec![format!("there is no database `{database}`")]);
+    }
+    if !has_table(client, database, "schema_migrations").await? {
+        return Ok(vec![format!("database `{database}` has no tables of lynceus-bridge")]);
+    }
+    let mut problems = Vec::new();
+    let (found, known) = (applied(client).await?, newest());
+    if found != known {
+        problems.push(format!("the schema has version {found}, this bridge knows {known}"));
+    }
+    let columns: Vec<(String, String, String)> = client
+        .query("SELECT table, name, type FROM system.columns WHERE database = ? ORDER BY table, position")
+        .bind(database)
+        .fetch_all()
+        .await?;
+    let mut by_table: HashMap<&str, Vec<(&str, &str)>> = HashMap::new();
+    for (table, name, kind) in &columns {
+        by_table.entry(table).or_default().push((name, kind));
+    }
+    for table in tables() {
+        for name in [table.name.to_owned(), ddl.local(table.name)] {
+            let Some(found) = by_table.remove(name.as_str()) else { continue };
+            for (column, kind) in &table.columns {
+                match found.iter().find(|(name, _)| name == column) {
+                    None => problems.push(format!("{name}.{column}: expected {kind}, found no such column")),
+                    Some((_, found)) if found != kind => {
+                        problems.push(format!("{name}.{column}: expected {kind}, found {found}"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        let local = ddl.local(table.name);
+        let (expected, _) = ddl.retention_of(table.name);
+        match create_query(client, database, &local).await? {
+            None => problems.push(format!("there is no table `{local}`")),
+            Some(create) if !create.contains(&expected) => {
+                problems
+                    .push(format!("{local}: expected a TTL with {expected} (retention.samples), found another one"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(problems)
+}
+
+fn newest() -> u32 {
+    MIGRATIONS[MIGRATIONS.len() - 1].version
+}
+
+fn record(version: u32, name: &str) -> String {
+    format!("INSERT INTO schema_migrations (version, name) SELECT {version}, '{name}'")
+}
+
+/// The server's version, if it is new enough.
+async fn server_version(client: &Client) -> Result<String, SchemaError> {
+    let version: String = client.clone().with_database("default").query("SELECT version()").fetch_one().await?;
+    match parse_version(&version) {
+        Some(found) if found >= OLDEST => Ok(version),
+        _ => Err(SchemaError::ServerTooOld { found: version }),
+    }
+}
+
+async fn has_database(client: &Client, database: &str) -> Result<bool, SchemaError> {
+    let sql = "SELECT count() FROM system.databases WHERE name = ?";
+    let count: u64 = client.clone().with_database("default").query(sql).bind(database).fetch_one().await?;
+    Ok(count > 0)
+}
+
+/// A statement that cannot name the database as that of the session, because it is not there yet.
+async fn on_no_database(client: &Client, sql: &str) -> Result<(), SchemaError> {
+    Ok(client.clone().with_database("default").query(sql).execute().await?)
+}
+
+async fn has_table(client: &Client, database: &str, table: &str) -> Result<bool, SchemaError> {
+    Ok(create_query(client, database, table).await?.is_some())
+}
+
+async fn create_query(client: &Client, database: &str, table: &str) -> Result<Option<String>, SchemaError> {
+    let sql = "SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?";
+    Ok(client.query(sql).bind(database).bind(table).fetch_optional().await?)
+}
+
+/// The newest migration that was applied.
+async fn applied(client: &Client) -> Result<u32, SchemaError> {
+    Ok(client.query("SELECT max(version) FROM schema_migrations").fetch_one().await?)
 }
 
 /// ALP stores gauges in a third of what ZSTD alone needs, but is behind a setting whose name depends on the version.
@@ -94,34 +181,16 @@ async fn value_codec(client: &Client) -> Result<(&'static str, Option<String>), 
 }
 
 /// The TTL follows the config. ClickHouse applies it to what is stored, in the background.
-async fn keep_retention(client: &Client, database: &str, retention: Duration) -> Result<(), SchemaError> {
-    let seconds = retention.as_secs();
-    let by_month = format!("month + INTERVAL 1 MONTH + INTERVAL {seconds} SECOND");
-    let by_time = format!("toDateTime(timestamp, 'UTC') + INTERVAL {seconds} SECOND");
-    let by_bucket = format!("bucket + INTERVAL {seconds} SECOND");
-    let tables = [
-        ("series", &by_month),
-        ("samples", &by_time),
-        ("histograms", &by_time),
-        ("exemplars", &by_time),
-        ("starts", &by_month),
-        ("metadata", &by_month),
-        ("rollup_1h", &by_bucket),
-        ("rollup_5m", &by_bucket),
-    ];
-    for (table, ttl) in tables {
-        let create: Option<String> = client
-            .query("SELECT create_table_query FROM system.tables WHERE database = ? AND name = ?")
-            .bind(database)
-            .bind(table)
-            .fetch_optional()
-            .await?;
-        let Some(create) = create else {
-            return Err(SchemaError::TableMissing { database: database.to_owned(), table });
+async fn keep_retention(client: &Client, ddl: &Ddl) -> Result<(), SchemaError> {
+    for table in tables() {
+        let (local, (expected, change)) = (ddl.local(table.name), ddl.retention_of(table.name));
+        let Some(create) = create_query(client, &ddl.database, &local).await? else {
+            return Err(SchemaError::TableMissing { database: ddl.database.clone(), table: local });
         };
-        if !create.contains(&format!("toIntervalSecond({seconds})")) {
-            warn!(database, table, ?retention, "the retention has changed; ClickHouse deletes what is older");
-            client.query(&format!("ALTER TABLE {table} MODIFY TTL {ttl}")).execute().await?;
+        if !create.contains(&expected) {
+            let (database, retention) = (&ddl.database, ddl.retention);
+            warn!(database, table = local, ?retention, "the retention has changed; ClickHouse deletes what is older");
+            client.query(&change).execute().await?;
         }
     }
     Ok(())
@@ -142,18 +211,5 @@ mod tests {
         assert!(parse_version("26.10.1.1") >= Some(OLDEST));
         assert!(parse_version("26.2.9.9") < Some(OLDEST));
         assert_eq!(parse_version("latest"), None);
-    }
-
-    #[test]
-    fn migrations_are_numbered_without_gaps() {
-        for (i, (version, ..)) in MIGRATIONS.iter().enumerate() {
-            assert_eq!(usize::try_from(*version).unwrap(), i + 1);
-        }
-    }
-
-    #[test]
-    fn no_migration_has_a_question_mark() {
-        // The client would take it for a placeholder.
-        assert!(MIGRATIONS.iter().all(|(.., sql)| !sql.contains('?')));
     }
 }

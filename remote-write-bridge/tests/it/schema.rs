@@ -4,7 +4,7 @@ use std::process::Command;
 
 use lynceus_demo::{Process, eventually, repository, tool};
 
-use crate::support::{Archive, LIMIT, has_tools, now};
+use crate::support::{Archive, LIMIT, has_tools, now, write_config};
 use crate::wire::series;
 
 #[tokio::test]
@@ -180,4 +180,82 @@ async fn the_password_is_read_when_it_is_used() {
     archive.wait_for_engine().await;
     archive.store(&[series(&[("__name__", "up")], &[(now(), 1.)])]).await;
     assert!(!archive.bridge.log().contains("right"), "the password is in the log");
+}
+
+/// Runs `lynceus-bridge schema …`: exit code and output.
+fn schema(archive: &Archive, arguments: &[&str], config: &str) -> (i32, String) {
+    let file = write_config(archive.dir.path(), archive.clickhouse_port, config);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lynceus-bridge"));
+    let output = command.arg("schema").args(arguments).arg("--config.file").arg(file).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), text)
+}
+
+#[tokio::test]
+async fn the_printed_statements_make_what_the_bridge_makes() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start().await;
+    let made = "SELECT name, replace(create_table_query, 'copied', 'lynceus') FROM system.tables \
+                WHERE database = currentDatabase() ORDER BY name";
+    let expected = archive.sql(made).await;
+    let (code, statements) =
+        schema(&archive, &["print"], "clickhouse:\n  url: http://127.0.0.1:{port}\n  database: copied\n");
+    assert_eq!(code, 0, "{statements}");
+    let url = format!("http://127.0.0.1:{}/?enable_alp_codec=1", archive.clickhouse_port);
+    let run = async |url: String, sql: &str| {
+        let answer = archive.http.post(url).body(sql.to_owned()).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert_eq!(status.as_u16(), 200, "{sql}: {text}");
+        text
+    };
+    for statement in statements.split_terminator(";\n\n").filter(|statement| !statement.starts_with("USE ")) {
+        let database = if statement.starts_with("CREATE DATABASE") { "" } else { "&database=copied" };
+        run(format!("{url}{database}"), statement).await;
+    }
+    assert_eq!(run(format!("{url}&database=copied"), made).await.trim_end(), expected);
+}
+
+#[tokio::test]
+async fn a_check_says_what_is_other_than_it_should_be() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start().await;
+    let fine = "database `lynceus` is as this version needs it\n".to_owned();
+    assert_eq!(schema(&archive, &["check"], ""), (0, fine.clone()));
+    assert_eq!(schema(&archive, &["apply"], ""), (0, fine));
+    archive.sql("ALTER TABLE histograms MODIFY COLUMN sum Float32").await;
+    archive.sql("ALTER TABLE histograms DROP COLUMN count").await;
+    archive.sql("DROP TABLE starts SYNC").await;
+    let (code, text) = schema(&archive, &["check"], "retention:\n  samples: 30d\n");
+    assert_eq!(code, 1);
+    for line in [
+        "samples: expected a TTL with toIntervalSecond(2592000) (retention.samples), found another one",
+        "histograms.sum: expected Float64, found Float32",
+        "histograms.count: expected Float64, found no such column",
+        "there is no table `starts`",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in {text}");
+    }
+    let (code, text) = schema(&archive, &["check"], "clickhouse:\n  url: http://127.0.0.1:{port}\n  database: none\n");
+    assert_eq!((code, text.as_str()), (1, "there is no database `none`\n"));
+}
+
+#[tokio::test]
+async fn the_statements_for_a_cluster_are_sql() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    // One engine cannot run them: it has no Keeper and no other node.
+    let archive = Archive::start().await;
+    let config = "clickhouse:\n  url: http://127.0.0.1:{port}\n  cluster: main\n";
+    let (code, statements) = schema(&archive, &["print"], config);
+    assert_eq!(code, 0, "{statements}");
+    assert_eq!(statements.matches("ReplicatedReplacingMergeTree(").count(), 9);
+    assert_eq!(statements.matches("Distributed('main', 'lynceus', ").count(), 8);
+    for statement in statements.split_terminator(";\n\n").filter(|statement| statement.starts_with("CREATE")) {
+        archive.sql(&format!("EXPLAIN AST {statement}")).await;
+    }
 }

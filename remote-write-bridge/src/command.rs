@@ -1,0 +1,3 @@
+//! Commands beside the daemon.
+
+pub mod schema;

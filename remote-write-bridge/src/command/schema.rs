@@ -1,0 +1,79 @@
+//! `lynceus-bridge schema`: the tables, as statements, made, or looked at.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use lynceus_service::load;
+
+use crate::archive::Connection;
+use crate::config::Config;
+
+/// What the command line says.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    task: Task,
+
+    /// Config file, in YAML
+    #[arg(long = "config.file", value_name = "FILE", default_value = "bridge.yml", global = true)]
+    config_file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Print the statements that make the tables on an empty server or cluster
+    Print {
+        /// Codec of numbers; ALP needs `SET enable_alp_codec = 1`, or `allow_experimental_codecs` before ClickHouse 26.9
+        #[arg(long, value_name = "CODEC", default_value = "ALP, ZSTD(1)")]
+        value_codec: String,
+    },
+    /// Make or migrate the tables now, as the daemon does when it starts
+    Apply,
+    /// Say what is other than this version expects; change nothing
+    Check,
+}
+
+/// Exit codes: 0 fine, 1 tables are other than they should be or ClickHouse fails, 2 config or usage.
+pub async fn run(options: Options) -> ExitCode {
+    lynceus_service::tls::install_provider();
+    let config = match load::<Config>(&options.config_file) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(2);
+        }
+    };
+    let database = config.clickhouse.database.clone();
+    let connection = match Connection::new(config, "nothing was asked yet".to_owned()) {
+        Ok(connection) => connection,
+        Err(error) => {
+            eprintln!("clickhouse.tls: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let fine = format!("database `{database}` is as this version needs it\n");
+    let outcome = match options.task {
+        Task::Print { value_codec } => {
+            let statements = connection.statements(&value_codec);
+            Ok((statements.into_iter().map(|statement| statement + ";\n\n").collect(), true))
+        }
+        Task::Apply => connection.check().await.map(|()| (fine, true)),
+        Task::Check => connection.differences().await.map(|differences| match differences.as_slice() {
+            [] => (fine, true),
+            differences => (differences.join("\n") + "\n", false),
+        }),
+    };
+    match outcome {
+        Ok((text, is_fine)) => {
+            // Who reads may have enough of it.
+            drop(std::io::stdout().write_all(text.as_bytes()));
+            if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
