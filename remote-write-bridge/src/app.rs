@@ -18,6 +18,7 @@ use crate::archive::Archive;
 use crate::body::header_text;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::pairs::Pairs;
 use crate::rollup::{Dirty, RollUp};
 use crate::series::Registry;
 use crate::wal::{self, Wal};
@@ -118,7 +119,9 @@ impl Daemon for App {
         let archive = Arc::new(archive);
         let lives = Lives(Arc::new(RwLock::new(Arc::new(Live::new(config)))));
         let closing = CancellationToken::new();
-        let (wal, reader) = wal::open(&args.storage_path.join("wal"), metrics.clone())?;
+        let replica_label = lives.get().config.ingest.replica_label.clone();
+        let (wal, reader) = wal::open(&args.storage_path.join("wal"), &replica_label, metrics.clone())?;
+        let pairs = Pairs::load(&args.storage_path, metrics.clone())?;
         let dirty = Arc::new(Dirty::load(&args.storage_path)?);
         let shared = Shared { archive: archive.clone(), registry: Registry::new(), wal, metrics, lives };
         let writer = Writer {
@@ -133,7 +136,7 @@ impl Daemon for App {
             RollUp { archive: archive.clone(), lives: shared.lives.clone(), dirty, metrics: shared.metrics.clone() };
         let shared = Arc::new(shared);
         host.spawn("log", log::watch(shared.clone(), host.clone()));
-        host.spawn("writer", writer.run(reader));
+        host.spawn("writer", writer.run(reader, pairs));
         host.spawn("roll-up", roll_up.run(host.clone()));
         host.spawn("check", check(archive, host.clone()));
         // What is accepted is kept whether or not ClickHouse is there.

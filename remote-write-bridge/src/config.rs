@@ -68,6 +68,8 @@ pub(crate) struct Ingest {
     pub(crate) max_batch_rows: usize,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_future: Duration,
+    /// Empty where there are no pairs.
+    pub(crate) replica_label: String,
 }
 
 /// Limits of the log on disk.
@@ -129,6 +131,7 @@ struct RawIngest {
     max_batch_rows: Option<usize>,
     max_body_bytes: Option<usize>,
     max_future: Option<String>,
+    replica_label: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -247,6 +250,7 @@ fn ingest(raw: &RawIngest, problems: &mut Problems) -> Ingest {
             Duration::ZERO,
             Duration::from_secs(366 * 86_400),
         ),
+        replica_label: raw.replica_label.clone().unwrap_or_else(|| "prometheus_replica".to_owned()),
     }
 }
 
@@ -338,7 +342,7 @@ mod tests {
     fn a_password_in_the_config_is_refused() {
         check(
             "clickhouse:\n  url: http://x\n  password: secret\n",
-            "bridge.yml:3: clickhouse.password: unknown field `password`, expected one of url, database, username, password_file, password_env, tls, request_timeout",
+            "bridge.yml:3: clickhouse.password: unknown field `password`, expected one of url, database, cluster, username, password_file, password_env, tls, request_timeout",
         );
     }
 }

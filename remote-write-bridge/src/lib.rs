@@ -10,6 +10,9 @@
 //! each table and day of what came meanwhile (`batch`, `archive`). A read request, and each selector of a query, becomes SQL
 //! over the same tables (`select`, `fetch`); queries are evaluated here (`api`, by lynceus-promql).
 //!
+//! Of two Prometheus that scrape the same targets one is stored (`pairs`). The hours that have new samples are rolled up
+//! (`rollup`).
+//!
 //! A sample may arrive twice, because a lost answer makes Prometheus send it again. The table merges equal
 //! (series, timestamp) and every reader here asks for one row a sample.
 //!
@@ -29,6 +32,7 @@ pub mod ingest;
 mod labels;
 mod log;
 mod metrics;
+mod pairs;
 pub mod protobuf;
 mod read;
 mod rollup;

@@ -151,6 +151,9 @@ pub(crate) struct Metrics {
     last_insert: Gauge<f64, AtomicU64>,
     pub(crate) clickhouse_up: Gauge,
     oldest_partition: Family<[(&'static str, String); 1], Gauge>,
+    pub(crate) replica_samples_dropped: Counter,
+    pub(crate) replica_samples_held: Gauge,
+    pub(crate) replica_switches: Counter,
     pub(crate) rollups_pending: Gauge,
     pub(crate) rollup_seconds: Histogram,
     pub(crate) rollup_failures: Counter,
@@ -186,6 +189,9 @@ impl Metrics {
             last_insert: Gauge::default(),
             clickhouse_up: Gauge::default(),
             oldest_partition: Family::default(),
+            replica_samples_dropped: Counter::default(),
+            replica_samples_held: Gauge::default(),
+            replica_switches: Counter::default(),
             rollups_pending: Gauge::default(),
             rollup_seconds: Histogram::new(ROLLUP_SECONDS),
             rollup_failures: Counter::default(),
@@ -264,6 +270,12 @@ impl Metrics {
             registry.register("clickhouse_up", help, self.clickhouse_up.clone());
             let help = "First moment of the oldest partition, as Unix time: older than the retention and a day means that ClickHouse does not delete";
             registry.register_with_unit("oldest_partition_timestamp", help, Unit::Seconds, self.oldest_partition.clone());
+            let help = "Samples that are not stored because another replica's are, as soon as that is known";
+            registry.register("replica_samples_dropped", help, self.replica_samples_dropped.clone());
+            let help = "Samples that are held until it is known whether the replica that is stored has a hole";
+            registry.register("replica_samples_held", help, self.replica_samples_held.clone());
+            let help = "How often another replica of a target was stored from then on, because the one before had a hole";
+            registry.register("replica_switches", help, self.replica_switches.clone());
             let help = "Hours with samples that are not rolled up yet, the one of now included";
             registry.register("rollups_pending", help, self.rollups_pending.clone());
             let help = "Duration of rolling up an hour";

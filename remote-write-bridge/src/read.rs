@@ -115,7 +115,10 @@ async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError>
     let mut budget = Budget::new(live.config.read.clone());
     let mut response = ReadResponse::default();
     for query in &request.queries {
-        let matchers = query.matchers.iter().map(matcher).collect::<Result<_, _>>()?;
+        // Prometheus asks for its own replica; what is stored has no such label.
+        let replica_label = &live.config.ingest.replica_label;
+        let matchers = query.matchers.iter().filter(|matcher| matcher.name != *replica_label);
+        let matchers = matchers.map(matcher).collect::<Result<_, _>>()?;
         let selection = Selection::new(query.start_timestamp_ms, query.end_timestamp_ms, &[matchers]);
         let fetched = budget.fetch(&connection, &selection, &shared.metrics).await?;
         let timeseries = fetched.series().into_iter().map(time_series).collect::<Result<_, _>>()?;

@@ -93,7 +93,7 @@ struct Folder {
 }
 
 /// Opens the log in a folder, which is made where it is missing; it is read from where it was shipped.
-pub(crate) fn open(path: &Path, metrics: Metrics) -> Result<(Wal, Reader), WalError> {
+pub(crate) fn open(path: &Path, replica_label: &str, metrics: Metrics) -> Result<(Wal, Reader), WalError> {
     std::fs::create_dir_all(path).map_err(WalError::io("make the folder", path))?;
     let lock = lock(path)?;
     let segments = segment::list(path)?;
@@ -121,7 +121,8 @@ pub(crate) fn open(path: &Path, metrics: Metrics) -> Result<(Wal, Reader), WalEr
         .name("wal".to_owned())
         .spawn(move || appender.run(waiting))
         .map_err(WalError::io("start a thread for", path))?;
-    let reader = Reader::new(folder.clone(), state.shipped);
+    let from = state.replay.unwrap_or(state.shipped);
+    let reader = Reader::new(folder.clone(), from, replica_label.to_owned());
     Ok((Wal { folder, queue, synced }, reader))
 }
 
@@ -182,9 +183,9 @@ impl Wal {
         *self.folder.shipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down how far it was shipped.
-    pub(crate) fn set_shipped(&self, shipped: Position) -> Result<(), WalError> {
-        State { wal: self.folder.id, shipped }.save(&self.folder.path)?;
+    /// Writes down how far it was shipped, and from where it is read again after a start.
+    pub(crate) fn set_shipped(&self, shipped: Position, replay: Option<Position>) -> Result<(), WalError> {
+        State { wal: self.folder.id, shipped, replay }.save(&self.folder.path)?;
         *self.folder.shipped.lock().unwrap_or_else(PoisonError::into_inner) = shipped;
         Ok(())
     }

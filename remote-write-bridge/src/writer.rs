@@ -7,6 +7,7 @@
 
 mod dead;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::archive::{Archive, ArchiveError, Connection, Insert, SeriesRow};
 use crate::batch;
 use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
+use crate::pairs::Pairs;
 use crate::rollup::{Dirty, hour_of};
 use crate::time::Day;
 use crate::wal::{Chunk, Position, Reader, Wal, WalError};
@@ -29,6 +31,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// After an error of the disk.
 const DISK_PAUSE: Duration = Duration::from_secs(2);
+
+/// What is held back is no older than this, but for targets that are scraped more seldom than every five minutes.
+const HELD_AT_MOST: Duration = Duration::from_secs(660);
 
 /// What is so far behind is shipped without a pause.
 const BEHIND: u64 = 4 << 20;
@@ -48,8 +53,34 @@ pub(crate) struct Writer {
 /// The bridge is shutting down.
 struct Closing;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What goes on from batch to batch.
+struct Shipping {
+    reader: Reader,
+    pairs: Pairs,
+    /// How far it was read at which time.
+    ends: VecDeque<(Instant, Position)>,
+}
+
+impl Shipping {
+    /// From where the log is read again after a start, so that nothing is lost that is held back now.
+    fn replay(&mut self, end: Position) -> Option<Position> {
+        if self.pairs.is_empty() {
+            return None;
+        }
+        self.ends.push_back((Instant::now(), end));
+        // The last one that is old enough.
+        while self.ends.get(1).is_some_and(|(at, _)| at.elapsed() >= HELD_AT_MOST) {
+            self.ends.pop_front();
+        }
+        self.ends.front().map(|(_, position)| *position)
+    }
+}
+
 impl Writer {
-    pub(crate) async fn run(self, mut reader: Reader) {
+    pub(crate) async fn run(self, reader: Reader, pairs: Pairs) {
+        let mut shipping = Shipping { reader, pairs, ends: VecDeque::new() };
         let mut synced = self.wal.synced();
         loop {
             let news = synced.wait_for(|synced| *synced > self.wal.shipped());
@@ -60,8 +91,8 @@ impl Writer {
                 news = news => match news { Ok(end) => *end, Err(_) => return },
             };
             let began = Instant::now();
-            match self.ship(reader, end).await {
-                Ok(same) => reader = same,
+            match self.ship(shipping, end).await {
+                Ok(same) => shipping = same,
                 Err(Closing) => return,
             }
             // What comes soon after is one batch; what is behind goes on at once.
@@ -80,36 +111,41 @@ impl Writer {
     }
 
     /// Ships what is before `until`, or the first part of it.
-    async fn ship(&self, reader: Reader, until: Position) -> Result<Reader, Closing> {
+    async fn ship(&self, mut shipping: Shipping, until: Position) -> Result<Shipping, Closing> {
         let max_rows = self.lives.get().config.ingest.max_batch_rows;
-        let (mut reader, chunk) = self.read(reader, until, max_rows).await?;
-        let shipped = match chunk {
+        let chunk;
+        (shipping, chunk) = self.read(shipping, until, max_rows).await?;
+        let end = match chunk {
             Some(chunk) => {
                 let end = chunk.end;
-                reader = self.store(reader, chunk, max_rows).await?;
+                shipping = self.store(shipping, chunk, max_rows).await?;
                 end
             }
             None => until,
         };
-        self.save(shipped).await?;
+        shipping = self.save(shipping, end).await?;
         let (wal, limit) = (self.wal.clone(), self.lives.get().config.wal.max_bytes);
         if let Err(error) = blocking(move || wal.clean(limit)).await {
             warn!(%error, "failed to delete what is shipped");
         }
-        Ok(reader)
+        Ok(shipping)
     }
 
-    async fn read(&self, reader: Reader, until: Position, most: usize) -> Result<(Reader, Option<Chunk>), Closing> {
-        let mut reader = reader;
+    async fn read(
+        &self,
+        mut shipping: Shipping,
+        until: Position,
+        most: usize,
+    ) -> Result<(Shipping, Option<Chunk>), Closing> {
         loop {
-            let (same, outcome) = blocking(move || {
-                let outcome = reader.next(until, most);
-                (reader, outcome)
+            let outcome;
+            (shipping, outcome) = blocking(move || {
+                let outcome = shipping.reader.next(until, most);
+                (shipping, outcome)
             })
             .await;
-            reader = same;
             match outcome {
-                Ok(chunk) => return Ok((reader, chunk)),
+                Ok(chunk) => return Ok((shipping, chunk)),
                 Err(error) => self.pause(&error).await?,
             }
         }
@@ -126,12 +162,23 @@ impl Writer {
         }
     }
 
-    async fn save(&self, shipped: Position) -> Result<(), Closing> {
+    /// Writes down that ClickHouse has what is before `end`.
+    async fn save(&self, mut shipping: Shipping, end: Position) -> Result<Shipping, Closing> {
+        // What is read again after a start is behind already.
+        let shipped = end.max(self.wal.shipped());
+        let replay = shipping.replay(end);
         loop {
             let wal = self.wal.clone();
-            match blocking(move || wal.set_shipped(shipped)).await {
-                Ok(()) => return Ok(()),
-                Err(error) => self.pause(&error).await?,
+            let outcome: Result<(), BoxError>;
+            (shipping, outcome) = blocking(move || {
+                let saved = shipping.pairs.save().map_err(BoxError::from);
+                let outcome = saved.and_then(|()| Ok(wal.set_shipped(shipped, replay)?));
+                (shipping, outcome)
+            })
+            .await;
+            match outcome {
+                Ok(()) => return Ok(shipping),
+                Err(error) => self.pause(&*error).await?,
             }
         }
     }
@@ -149,14 +196,21 @@ impl Writer {
     }
 
     /// Sends a batch until ClickHouse has it.
-    async fn store(&self, reader: Reader, chunk: Chunk, max_rows: usize) -> Result<Reader, Closing> {
-        let Chunk { end, rows, series } = chunk;
-        let mut hours: Vec<_> = rows.samples.iter().map(|row| hour_of(row.timestamp)).collect();
-        hours.sort_unstable();
-        hours.dedup();
-        let inserts = blocking(move || rows.into_inserts(max_rows)).await;
+    async fn store(&self, mut shipping: Shipping, chunk: Chunk, max_rows: usize) -> Result<Shipping, Closing> {
+        let Chunk { end, mut rows, of_replicas, series } = chunk;
+        let (hours, inserts);
+        (shipping, hours, inserts) = blocking(move || {
+            for (source, row) in of_replicas {
+                shipping.pairs.take(source, row, &mut rows);
+            }
+            let mut hours: Vec<_> = rows.samples.iter().map(|row| hour_of(row.timestamp)).collect();
+            hours.sort_unstable();
+            hours.dedup();
+            (shipping, hours, rows.into_inserts(max_rows))
+        })
+        .await;
         let done = vec![false; inserts.len()];
-        let mut batch = Batch { reader, end, series, done, inserts, connection: None, max_rows };
+        let mut batch = Batch { shipping, end, series, done, inserts, connection: None, max_rows };
         let mut pause = FIRST_PAUSE;
         let mut said = None;
         loop {
@@ -169,7 +223,7 @@ impl Writer {
                     info!("ClickHouse takes batches again");
                 }
                 self.mark_dirty(hours).await?;
-                return Ok(batch.reader);
+                return Ok(batch.shipping);
             };
             let text = error.to_string();
             if said.as_ref() != Some(&text) {
@@ -219,7 +273,7 @@ impl Writer {
 
 /// A batch that is being sent.
 struct Batch {
-    reader: Reader,
+    shipping: Shipping,
     end: Position,
     series: Vec<(u32, u128, Day)>,
     inserts: Vec<Box<dyn Insert>>,
@@ -236,7 +290,7 @@ impl Batch {
         let mut rows = Vec::new();
         for (number, series_id, month) in connection.unknown(&self.series) {
             // A chunk names only series that its segment defines.
-            let Some(labels) = self.reader.labels(number)? else { continue };
+            let Some(labels) = self.shipping.reader.labels(number)? else { continue };
             let (mut metric_name, mut others) = (String::new(), Vec::new());
             for (name, value) in labels.iter() {
                 if name == METRIC_NAME {

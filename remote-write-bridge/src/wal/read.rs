@@ -14,6 +14,7 @@ use crate::archive::{ExemplarRow, HistogramRow, MetadataRow, SampleRow, StartRow
 use crate::batch::Rows;
 use crate::ingest::{Metadata, Other};
 use crate::labels::LabelSet;
+use crate::pairs::{self, Row, Source};
 use crate::time::{self, Day};
 use crate::wire;
 
@@ -23,6 +24,8 @@ pub(crate) struct Chunk {
     /// Where the next one begins.
     pub(crate) end: Position,
     pub(crate) rows: Rows,
+    /// Rows of which there may be others, of another replica.
+    pub(crate) of_replicas: Vec<(Source, Row)>,
     /// Its series, by number within the segment, and the months of what they have.
     pub(crate) series: Vec<(u32, u128, Day)>,
 }
@@ -30,6 +33,7 @@ pub(crate) struct Chunk {
 /// Where the log is read.
 pub(crate) struct Reader {
     folder: Arc<Folder>,
+    replica_label: String,
     at: Position,
     open: Option<Open>,
 }
@@ -40,8 +44,8 @@ struct Open {
 }
 
 impl Reader {
-    pub(super) fn new(folder: Arc<Folder>, at: Position) -> Self {
-        Self { folder, at, open: None }
+    pub(super) fn new(folder: Arc<Folder>, at: Position, replica_label: String) -> Self {
+        Self { folder, replica_label, at, open: None }
     }
 
     /// The next rows: at least one record, and no more of them once there are `most` rows. All of one segment and
@@ -67,7 +71,7 @@ impl Reader {
                 continue;
             }
             let chunk = self.chunk(end, most)?;
-            if chunk.rows.len() > 0 {
+            if chunk.len() > 0 {
                 return Ok(Some(chunk));
             }
         }
@@ -80,11 +84,12 @@ impl Reader {
         self.at = Position { segment: self.at.segment + 1, offset: 0 };
     }
 
-    /// The labels of a series of the last chunk.
+    /// The labels of a series of the last chunk, without the one that names its replica.
     pub(crate) fn labels(&self, number: u32) -> Result<Option<LabelSet>, WalError> {
         let Some(Open { segment, definitions }) = &self.open else { return Ok(None) };
         let Some(Defined { at, length, .. }) = definitions.get(number) else { return Ok(None) };
-        Ok(LabelSet::from_bytes(&segment.bytes(at.get(), *length)?))
+        let labels = LabelSet::from_bytes(&segment.bytes(at.get(), *length)?);
+        Ok(labels.map(|labels| pairs::of_replica(labels, &self.replica_label).0))
     }
 
     /// Opens the segment of now, and reads again what it defines before the place of now. Says whether there is one.
@@ -103,7 +108,7 @@ impl Reader {
         }
         let segment = Segment::open(path, number)?;
         self.at.offset = HEAD;
-        self.open = Some(Open { segment, definitions: Definitions::default() });
+        self.open = Some(Open { segment, definitions: Definitions::new(self.replica_label.clone()) });
         while self.at.offset < offset {
             self.record(offset, |_| {})?;
         }
@@ -111,17 +116,17 @@ impl Reader {
     }
 
     fn chunk(&mut self, end: u64, most: usize) -> Result<Chunk, WalError> {
-        let mut gathering = Gathering { rows: Rows::default(), series: Vec::new() };
-        while self.at.offset < end && gathering.rows.len() < most {
-            self.record(end, |item| gathering.add(item))?;
+        let mut chunk = Chunk { end: self.at, rows: Rows::default(), of_replicas: Vec::new(), series: Vec::new() };
+        while self.at.offset < end && chunk.len() < most {
+            self.record(end, |item| chunk.add(item))?;
         }
-        let Gathering { rows, mut series } = gathering;
-        let mut seen = HashSet::with_capacity(series.len());
-        for (_, _, day) in &mut series {
+        let mut seen = HashSet::with_capacity(chunk.series.len());
+        for (_, _, day) in &mut chunk.series {
             *day = time::month(*day);
         }
-        series.retain(|(number, _, month)| seen.insert((*number, *month)));
-        Ok(Chunk { end: self.at, rows, series })
+        chunk.series.retain(|(number, _, month)| seen.insert((*number, *month)));
+        chunk.end = self.at;
+        Ok(chunk)
     }
 
     /// Reads the record of now, and goes on behind it.
@@ -149,26 +154,26 @@ impl Reader {
     }
 }
 
-/// A chunk that is growing.
-struct Gathering {
-    rows: Rows,
-    /// With days; one after the other is not the same.
-    series: Vec<(u32, u128, Day)>,
-}
+impl Chunk {
+    fn len(&self) -> usize {
+        self.rows.len() + self.of_replicas.len()
+    }
 
-impl Gathering {
     #[inline]
     fn add(&mut self, item: Item<'_>) {
         match item {
-            Item::Sample(number, Defined { identity, .. }, sample) => {
+            Item::Sample(number, Defined { identity, source, .. }, sample) => {
                 let (vm_key, series_id) = (identity.vm_key, identity.series_id);
                 self.name(number, series_id, sample.timestamp);
                 let row = SampleRow { vm_key, series_id, timestamp: sample.timestamp, value: sample.value };
-                self.rows.samples.push(row);
+                match source {
+                    None => self.rows.samples.push(row),
+                    Some(source) => self.of_replicas.push((*source, Row::Sample(row))),
+                }
             }
-            Item::Other(number, Defined { identity, .. }, timestamp, other) => {
-                self.name(number, identity.series_id, timestamp);
-                self.other(identity.vm_key, identity.series_id, timestamp, other);
+            Item::Other(number, defined, timestamp, other) => {
+                self.name(number, defined.identity.series_id, timestamp);
+                self.other(defined, timestamp, other);
             }
             Item::Metadata(now, Metadata { metric_name, kind, unit, help }) => {
                 let month = time::month(time::day(now));
@@ -186,12 +191,18 @@ impl Gathering {
         }
     }
 
-    fn other(&mut self, vm_key: u64, series_id: u128, timestamp: i64, other: Other) {
+    fn other(&mut self, defined: &Defined, timestamp: i64, other: Other) {
+        let (vm_key, series_id) = (defined.identity.vm_key, defined.identity.series_id);
         match other {
             Other::Histogram(histogram) => {
                 let (count, sum) = wire::count_and_sum(&histogram);
-                self.rows.histograms.push(HistogramRow { vm_key, series_id, timestamp, count, sum, histogram });
+                let row = HistogramRow { vm_key, series_id, timestamp, count, sum, histogram };
+                match defined.source {
+                    None => self.rows.histograms.push(row),
+                    Some(source) => self.of_replicas.push((source, Row::Histogram(row))),
+                }
             }
+            // Of either replica: they are observations, not readings of the same number.
             Other::Exemplar { value, labels: bytes } => {
                 let labels_id = xxh3_64(&bytes);
                 let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());

@@ -11,6 +11,7 @@ use std::num::NonZeroU64;
 use super::bytes::{Rest, push, push_bytes, push_signed};
 use crate::ingest::{Metadata, MetricKind, Other, Sample};
 use crate::labels::{Identity, LabelSet};
+use crate::pairs::{self, Source};
 
 /// What a record is. Others may come; a reader that does not know one sets it aside and says so.
 const SAMPLES: u8 = 1;
@@ -118,31 +119,42 @@ pub(super) fn metadata(now: i64, all: &[Metadata]) -> Vec<u8> {
 /// A series that a segment defines.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Defined {
+    /// Without the label that names a replica.
     pub(super) identity: Identity,
+    /// Of a series that has such a label.
+    pub(super) source: Option<Source>,
     /// Where its labels are in the segment: not in its head.
     pub(super) at: NonZeroU64,
     pub(super) length: u64,
 }
 
 /// The series that a segment defines, by number; those of a record that is damaged are missing.
-#[derive(Debug, Default)]
-pub(super) struct Definitions(Vec<Option<Defined>>);
+#[derive(Debug)]
+pub(super) struct Definitions {
+    by_number: Vec<Option<Defined>>,
+    /// The label that names a replica.
+    replica_label: String,
+}
 
 impl Definitions {
+    pub(super) fn new(replica_label: String) -> Self {
+        Self { by_number: Vec::new(), replica_label }
+    }
+
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Defined> {
-        self.0.get(number as usize)?.as_ref()
+        self.by_number.get(number as usize)?.as_ref()
     }
 
     /// Adds those of a record, from `first` on.
     fn add(&mut self, first: usize, new: impl IntoIterator<Item = Defined>) {
-        if first > self.0.len() {
-            self.0.resize(first, None);
+        if first > self.by_number.len() {
+            self.by_number.resize(first, None);
         }
         for (number, defined) in (first..).zip(new) {
-            match self.0.get_mut(number) {
+            match self.by_number.get_mut(number) {
                 Some(place) => *place = Some(defined),
-                None => self.0.push(Some(defined)),
+                None => self.by_number.push(Some(defined)),
             }
         }
     }
@@ -213,8 +225,9 @@ fn define(rest: &mut Rest<'_>, end: u64, definitions: &mut Definitions) -> Resul
         let labels = rest.bytes()?;
         let length = labels.len() as u64;
         let at = NonZeroU64::new(end - rest.0.len() as u64 - length).ok_or(RecordError::Labels)?;
-        let identity = LabelSet::from_bytes(labels).ok_or(RecordError::Labels)?.identity();
-        new.push(Defined { identity, at, length });
+        let labels = LabelSet::from_bytes(labels).ok_or(RecordError::Labels)?;
+        let (labels, source) = pairs::of_replica(labels, &definitions.replica_label);
+        new.push(Defined { identity: labels.identity(), source, at, length });
     }
     definitions.add(first, new);
     Ok(())
@@ -305,7 +318,7 @@ mod tests {
             writer.series(number, &[Sample { timestamp: 5, value: 1. }; 2]);
         }
         let mut found = Vec::new();
-        let outcome = read(&writer.finish(), AT, &mut Definitions::default(), |item| match item {
+        let outcome = read(&writer.finish(), AT, &mut Definitions::new("replica".into()), |item| match item {
             Item::Sample(number, ..) => found.push(number),
             _ => unreachable!(),
         });
@@ -314,7 +327,7 @@ mod tests {
 
     #[test]
     fn what_else_there_is_is_read() {
-        let mut definitions = Definitions::default();
+        let mut definitions = Definitions::new("replica".into());
         read(&Writer::samples(0, &[&labels("a"), &labels("b")]).finish(), AT, &mut definitions, |_| {}).unwrap();
         let expected = [
             (1, -5, Other::Histogram(vec![1, 2, 3])),
@@ -342,7 +355,7 @@ mod tests {
         };
         let all = [one("a", 1), one("b", 7)];
         let mut found = Vec::new();
-        read(&metadata(-1, &all), AT, &mut Definitions::default(), |item| match item {
+        read(&metadata(-1, &all), AT, &mut Definitions::new("replica".into()), |item| match item {
             Item::Metadata(-1, metadata) => found.push(metadata),
             _ => unreachable!(),
         })
@@ -352,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_an_error() {
-        let outcome = |bytes: &[u8]| read(bytes, AT, &mut Definitions::default(), |_| {}).unwrap_err();
+        let outcome = |bytes: &[u8]| read(bytes, AT, &mut Definitions::new("replica".into()), |_| {}).unwrap_err();
         assert_eq!(outcome(&[9]), RecordError::Kind(9));
         assert_eq!(outcome(&Writer::samples(1001, &[&labels("a")]).finish()), RecordError::Number(1001));
         assert_eq!(outcome(&[SAMPLES, 0, 0, 1, 0]), RecordError::Number(-1));
@@ -364,7 +377,7 @@ mod tests {
             series in prop::collection::vec((0u32..3, prop::collection::vec((any::<i64>(), any::<u64>()), 0..4)), 0..6)
         ) {
             let all = [labels("a"), labels("b"), labels("c")];
-            let mut definitions = Definitions::default();
+            let mut definitions = Definitions::new("replica".into());
             read(&Writer::samples(0, &[&all[0]]).finish(), AT, &mut definitions, |_| {}).unwrap();
             let mut writer = Writer::samples(1, &[&all[1], &all[2]]);
             let mut expected = Vec::new();
@@ -389,7 +402,7 @@ mod tests {
         #[test]
         fn damage_never_panics(bytes: Vec<u8>, kind in 1u8..4) {
             let bytes = [vec![kind], bytes].concat();
-            drop(read(&bytes, AT, &mut Definitions::default(), |_| {}));
+            drop(read(&bytes, AT, &mut Definitions::new("replica".into()), |_| {}));
         }
     }
 }

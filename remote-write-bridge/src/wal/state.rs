@@ -16,6 +16,9 @@ pub(super) struct State {
     pub(super) wal: u128,
     /// All before is in ClickHouse.
     pub(super) shipped: Position,
+    /// Where it is read from after a start: before what was held back.
+    #[serde(default)]
+    pub(super) replay: Option<Position>,
 }
 
 impl State {
@@ -31,7 +34,7 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let known = segments.iter().find_map(|number| segment::log_of(folder, *number));
                 let shipped = Position { segment: segments.first().copied().unwrap_or(0), offset: 0 };
-                let state = Self { wal: known.unwrap_or_else(rand::random), shipped };
+                let state = Self { wal: known.unwrap_or_else(rand::random), shipped, replay: None };
                 state.save(folder)?;
                 Ok(state)
             }

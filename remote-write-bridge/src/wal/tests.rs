@@ -36,7 +36,7 @@ fn open_in(dir: &Path) -> (Wal, Reader) {
 
 fn open_with(dir: &Path, metrics: &Metrics) -> (Wal, Reader) {
     loop {
-        match open(dir, metrics.clone()) {
+        match open(dir, "replica", metrics.clone()) {
             // The thread of the one before is about to end.
             Err(WalError::Locked(_)) => std::thread::sleep(Duration::from_millis(1)),
             opened => return opened.unwrap(),
@@ -200,7 +200,7 @@ async fn a_full_log_refuses_and_what_is_shipped_makes_room() {
     wal.append(estate.at(2), LIMIT).await.unwrap();
     assert!(!wal.is_shipped());
     assert_eq!(times(&mut reader, synced(&wal)).len(), 20);
-    wal.set_shipped(synced(&wal)).unwrap();
+    wal.set_shipped(synced(&wal), None).unwrap();
     assert!(wal.is_shipped());
     assert_eq!(wal.unshipped().unwrap(), 0);
     wal.clean(LIMIT).unwrap();
@@ -214,7 +214,7 @@ async fn a_full_log_refuses_and_what_is_shipped_makes_room() {
 fn a_log_has_one_bridge() {
     let dir = tempfile::tempdir().unwrap();
     let _first = open_in(dir.path());
-    let error = open(dir.path(), Metrics::new()).err().unwrap().to_string();
+    let error = open(dir.path(), "replica", Metrics::new()).err().unwrap().to_string();
     assert_eq!(error, format!("`{}` is in use by another lynceus-bridge", dir.path().display()));
 }
 
@@ -261,7 +261,7 @@ async fn what_a_failed_write_left_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let (wal, _reader) = open_in(dir.path());
     wal.append(Estate::new(1).at(1), LIMIT).await.unwrap();
-    wal.set_shipped(Position { segment: 9, offset: 0 }).unwrap();
+    wal.set_shipped(Position { segment: 9, offset: 0 }, None).unwrap();
     std::fs::write(dir.path().join(segment::name(2)), vec![0; 100_000]).unwrap();
     wal.clean(LIMIT).unwrap();
     assert!(wal.size() > 100_000, "{}", wal.size());

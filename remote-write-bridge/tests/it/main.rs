@@ -6,6 +6,7 @@ mod docs;
 mod durability;
 mod kinds;
 mod limits;
+mod pairs;
 mod path;
 mod refusals;
 mod rollups;
