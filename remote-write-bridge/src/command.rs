@@ -1,3 +1,4 @@
 //! Commands beside the daemon.
 
+pub mod audit;
 pub mod schema;

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use lynceus_bridge::{App, Args, schema};
+use lynceus_bridge::{App, Args, audit, schema};
 use lynceus_service::{Defaults, Flags};
 
 const EXAMPLES: &str = "\
@@ -16,6 +16,16 @@ Examples:
 
 Prometheus writes to http://<listen-address>/api/v1/write and reads from /api/v1/read; Grafana asks the address as it asks
 a Prometheus; see docs/bridge.md.";
+
+const AUDIT_EXAMPLES: &str = "\
+Examples:
+  Is all of the last day there?
+    lynceus-bridge audit --config.file bridge.yml --source http://prometheus:9090 --from 24h
+  Fill a hole:
+    lynceus-bridge audit --config.file bridge.yml --source http://prometheus:9090 \\
+      --from 2026-11-26T08:00:00Z --to 2026-11-26T09:00:00Z --repair --bridge http://bridge:9201
+
+Exit codes: 0 nothing is missing, or all of it was sent; 1 something is missing; 2 config, usage, or no answer.";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
@@ -48,6 +58,9 @@ enum Command {
     /// The archive's tables: print their statements, make them, or look at them
     #[command(after_help = SCHEMA_EXAMPLES)]
     Schema(schema::Options),
+    /// Compare the archive with the Prometheus that wrote to it, and send what is missing
+    #[command(after_help = AUDIT_EXAMPLES)]
+    Audit(Box<audit::Options>),
     /// Print a script that completes this command's flags in a shell
     Completion {
         /// The shell
@@ -61,6 +74,7 @@ async fn main() -> ExitCode {
     match cli.command {
         None => lynceus_service::run::<App>(cli.flags, Args { storage_path: cli.storage_path }).await,
         Some(Command::Schema(options)) => schema::run(options).await,
+        Some(Command::Audit(options)) => audit::run(*options).await,
         Some(Command::Completion { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "lynceus-bridge", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -5,7 +5,7 @@
 
 use clickhouse::Client;
 use clickhouse::query::Query as Sql;
-use lynceus_promql::{Matcher, MatcherOp};
+use lynceus_promql::{Matcher, MatcherOp, VectorSelector};
 
 use crate::labels::METRIC_NAME;
 use crate::time::{self, Day, LATEST};
@@ -86,6 +86,12 @@ impl Selection {
         let sql = sql.bind(month(self.start)).bind(month(self.end));
         self.values.iter().fold(sql, |sql, value| sql.bind(value))
     }
+}
+
+/// The matchers of a selector, with its name.
+pub(crate) fn matchers(selector: &VectorSelector) -> Vec<Matcher> {
+    let name = selector.name.iter().map(|name| Matcher::new(METRIC_NAME, MatcherOp::Equal, name.as_str()));
+    name.chain(selector.matchers.iter().cloned()).collect()
 }
 
 fn matcher_sql(matcher: &Matcher, values: &mut Vec<String>) -> String {

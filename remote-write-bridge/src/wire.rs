@@ -7,8 +7,7 @@ use prost::Message;
 
 pub(crate) const CONTENT_TYPE: &str = "application/x-protobuf";
 
-/// What the decoder of write requests is compared with.
-#[cfg(test)]
+/// Sent by the audit; what comes in has a decoder of its own, which is compared with this.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
@@ -17,7 +16,6 @@ pub(crate) struct WriteRequest {
     pub(crate) metadata: Vec<Metadata>,
 }
 
-#[cfg(test)]
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Metadata {
     #[prost(int32, tag = "1")]

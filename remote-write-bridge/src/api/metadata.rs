@@ -10,12 +10,12 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::json;
-use super::params::{Params, matchers, require};
+use super::params::{Params, require};
 use super::query::parse;
 use crate::app::Shared;
 use crate::archive::{ExemplarRow, SeriesRow};
 use crate::fetch;
-use crate::select::Selection;
+use crate::select::{Selection, matchers};
 
 /// A description of a metric, and the last month in which it was sent.
 #[derive(Debug, Row, Deserialize)]

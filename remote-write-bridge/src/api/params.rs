@@ -4,13 +4,13 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header;
 use jiff::Timestamp;
-use lynceus_promql::{Expr, Matcher, MatcherOp};
+use lynceus_promql::{Expr, Matcher};
 use lynceus_service::parse_duration;
 use url::form_urlencoded;
 
 use super::error::ApiError;
 use crate::body::{header_text, receive};
-use crate::labels::METRIC_NAME;
+use crate::select::matchers;
 use crate::time;
 
 /// A query of a dashboard has some kilobytes.
@@ -88,12 +88,6 @@ impl Params {
         })
         .collect()
     }
-}
-
-/// The matchers of a selector, with its name.
-pub(super) fn matchers(selector: &lynceus_promql::VectorSelector) -> Vec<Matcher> {
-    let name = selector.name.iter().map(|name| Matcher::new(METRIC_NAME, MatcherOp::Equal, name.as_str()));
-    name.chain(selector.matchers.iter().cloned()).collect()
 }
 
 /// A parameter that has to be there.

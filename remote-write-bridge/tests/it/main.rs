@@ -1,6 +1,7 @@
 //! The bridge as a process, against the real engine and a real Prometheus.
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on says where")]
 
+mod audit;
 mod crash;
 mod docs;
 mod durability;

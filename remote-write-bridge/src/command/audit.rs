@@ -1,0 +1,331 @@
+//! `lynceus-bridge audit`: is everything that a Prometheus has also in the archive?
+//!
+//! Window by window the source is asked by remote read, and ClickHouse for the number of samples of each series. Where it
+//! has fewer, their times are compared. What is missing is listed by metric and hour, and sent to the bridge if that is
+//! wanted.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use clickhouse::Row;
+use indicatif::{ProgressBar, ProgressStyle};
+use lynceus_promql::Expr;
+use lynceus_service::{load, parse_duration};
+use reqwest::Client;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use serde::Deserialize;
+use url::Url;
+
+use crate::archive::{ArchiveError, Connection};
+use crate::config::Config;
+use crate::labels::{LabelSet, METRIC_NAME};
+use crate::pairs;
+use crate::time;
+use crate::wire::{
+    self, LabelMatcher, MatcherType, Query, ReadRequest, ReadResponse, Sample, TimeSeries, WireError, WriteRequest,
+};
+
+/// Of an answer, unpacked.
+const MAX_ANSWER_BYTES: usize = 2 << 30;
+/// Of one question for times.
+const SERIES_AT_ONCE: usize = 1000;
+/// Of one request that repairs.
+const SAMPLES_AT_ONCE: usize = 5000;
+/// Lines of the report.
+const MAX_LINES: usize = 50;
+
+/// What the command line says.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Config file, in YAML
+    #[arg(long = "config.file", value_name = "FILE", default_value = "bridge.yml")]
+    config_file: PathBuf,
+
+    /// The Prometheus that wrote to the archive, and still has the time in question
+    #[arg(long, value_name = "URL")]
+    source: Url,
+
+    /// From when: RFC 3339, or a duration before now
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    from: i64,
+
+    /// Until when
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "5m")]
+    to: i64,
+
+    /// Series to look at
+    #[arg(long = "match", value_name = "SELECTOR", default_value = "{__name__=~\".+\"}")]
+    selector: String,
+
+    /// So much is compared at a time, in memory
+    #[arg(long, value_name = "DURATION", value_parser = parse_window, default_value = "5m")]
+    window: Duration,
+
+    /// Send what is missing to the bridge
+    #[arg(long)]
+    repair: bool,
+
+    /// The bridge, for --repair
+    #[arg(long = "bridge", value_name = "URL", default_value = "http://127.0.0.1:9201")]
+    bridge: Url,
+}
+
+fn parse_time(text: &str) -> Result<i64, String> {
+    if let Some(ago) = parse_duration(text) {
+        return Ok(time::now_millis() - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX));
+    }
+    let parsed = text.parse::<jiff::Timestamp>();
+    parsed
+        .map(jiff::Timestamp::as_millisecond)
+        .map_err(|_| "expected a time like 2026-11-26T08:00:00Z, or 2h".to_owned())
+}
+
+fn parse_window(text: &str) -> Result<Duration, String> {
+    parse_duration(text).filter(|window| !window.is_zero()).ok_or_else(|| "expected a duration like 5m".to_owned())
+}
+
+/// Why it cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum AuditError {
+    #[error("--match: {0}")]
+    Selector(String),
+    #[error("{0} does not answer: {1}")]
+    Unreachable(Url, #[source] reqwest::Error),
+    #[error("{0} answered {1}: {2}")]
+    Refused(Url, reqwest::StatusCode, String),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("failed to pack a request: {0}")]
+    Pack(#[from] snap::Error),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// Exit codes: 0 nothing is missing, or all of it was sent; 1 something is; 2 config, usage, or no answer.
+pub async fn run(options: Options) -> ExitCode {
+    lynceus_service::tls::install_provider();
+    let config = match load::<Config>(&options.config_file) {
+        Ok(config) => config,
+        Err(problems) => return usage(&problems),
+    };
+    let replica_label = config.ingest.replica_label.clone();
+    let connection = match Connection::new(config, "nothing was asked yet".to_owned()) {
+        Ok(connection) => Arc::new(connection),
+        Err(error) => return usage(&format_args!("clickhouse.tls: {error}")),
+    };
+    let audit = Audit { options, connection, replica_label, http: Client::new() };
+    match audit.work().await {
+        Ok(report) => {
+            // Who reads may have enough of it.
+            drop(std::io::stdout().write_all(report.text(audit.options.repair).as_bytes()));
+            if report.missing() == 0 || audit.options.repair { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => usage(&error),
+    }
+}
+
+fn usage(problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{problem}");
+    ExitCode::from(2)
+}
+
+struct Audit {
+    options: Options,
+    connection: Arc<Connection>,
+    replica_label: String,
+    http: Client,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+struct Report {
+    series: HashSet<u128>,
+    samples: u64,
+    /// By metric, and the hour that they begin with.
+    missing: BTreeMap<(String, i64), u64>,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct CountRow {
+    series_id: u128,
+    samples: u64,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct TimeRow {
+    series_id: u128,
+    timestamp: i64,
+}
+
+impl Report {
+    fn missing(&self) -> u64 {
+        self.missing.values().sum()
+    }
+
+    fn text(&self, is_repaired: bool) -> String {
+        let (series, samples, missing) = (self.series.len(), self.samples, self.missing());
+        let mut text =
+            format!("{samples} samples of {series} series at the source, {missing} missing in the archive\n");
+        for ((metric, hour), count) in self.missing.iter().take(MAX_LINES) {
+            text.push_str(&format!("{}  {count:>10}  {metric}\n", time::display(*hour)));
+        }
+        if self.missing.len() > MAX_LINES {
+            text.push_str(&format!("and {} metrics and hours more\n", self.missing.len() - MAX_LINES));
+        }
+        if missing > 0 {
+            text.push_str(if is_repaired { "all of them were sent\n" } else { "to send them: --repair\n" });
+        }
+        text
+    }
+}
+
+impl Audit {
+    async fn work(&self) -> Result<Report, AuditError> {
+        let matchers = matchers(&self.options.selector)?;
+        self.connection.check().await?;
+        let Options { from, to, window, .. } = &self.options;
+        let step = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        let starts: Vec<i64> = std::iter::successors(Some(*from), |start| start.checked_add(step))
+            .take_while(|start| start < to)
+            .collect();
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} windows, {eta} left  {msg}");
+        let progress = ProgressBar::new(starts.len() as u64);
+        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let mut report = Report::default();
+        for start in starts {
+            let missing = self.compare(start, start.saturating_add(step).min(*to) - 1, &matchers, &mut report).await?;
+            if self.options.repair {
+                self.send(missing).await?;
+            }
+            progress.set_message(format!("{} missing", report.missing()));
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(report)
+    }
+
+    /// What the source has in a window and the archive has not.
+    async fn compare(
+        &self,
+        start: i64,
+        end: i64,
+        matchers: &[LabelMatcher],
+        report: &mut Report,
+    ) -> Result<Vec<TimeSeries>, AuditError> {
+        let at_source = self.read(start, end, matchers).await?;
+        let sql = "SELECT series_id, count() AS samples FROM samples FINAL WHERE \
+                   timestamp BETWEEN fromUnixTimestamp64Milli(?, 'UTC') AND fromUnixTimestamp64Milli(?, 'UTC') \
+                   GROUP BY series_id";
+        let counts: Vec<CountRow> =
+            self.connection.fetch(|client| client.query(sql).bind(start).bind(end), "series", usize::MAX - 1).await?;
+        let counts: HashMap<u128, u64> = counts.into_iter().map(|row| (row.series_id, row.samples)).collect();
+        let mut short = Vec::new();
+        for series in at_source {
+            let Some(id) = self.id(&series) else { continue };
+            report.series.insert(id);
+            report.samples += series.samples.len() as u64;
+            if counts.get(&id).copied().unwrap_or(0) < series.samples.len() as u64 {
+                short.push((id, series));
+            }
+        }
+        let mut missing = Vec::new();
+        for part in short.chunks(SERIES_AT_ONCE) {
+            let ids: Vec<_> = part.iter().map(|(id, _)| id.to_string()).collect();
+            let sql = format!(
+                "SELECT series_id, timestamp FROM samples WHERE series_id IN ({}) AND \
+                 timestamp BETWEEN fromUnixTimestamp64Milli(?, 'UTC') AND fromUnixTimestamp64Milli(?, 'UTC')",
+                ids.join(", ")
+            );
+            let bind = |client: &clickhouse::Client| client.query(&sql).bind(start).bind(end);
+            let rows: Vec<TimeRow> = self.connection.fetch(bind, "samples", usize::MAX - 1).await?;
+            let stored: HashSet<_> = rows.into_iter().map(|row| (row.series_id, row.timestamp)).collect();
+            for (id, series) in part {
+                let is_missing = |sample: &&Sample| !stored.contains(&(*id, sample.timestamp));
+                let samples: Vec<_> = series.samples.iter().filter(is_missing).copied().collect();
+                if samples.is_empty() {
+                    continue;
+                }
+                let name = series.labels.iter().find(|label| label.name == METRIC_NAME);
+                let name = name.map_or_else(String::new, |label| label.value.clone());
+                let hour = samples[0].timestamp.div_euclid(3_600_000) * 3_600_000;
+                *report.missing.entry((name, hour)).or_default() += samples.len() as u64;
+                missing.push(TimeSeries { labels: series.labels.clone(), samples, ..TimeSeries::default() });
+            }
+        }
+        Ok(missing)
+    }
+
+    /// As the archive knows it.
+    fn id(&self, series: &TimeSeries) -> Option<u128> {
+        let pairs = series.labels.iter().map(|label| (label.name.as_str(), label.value.as_str())).collect();
+        let labels = LabelSet::of_pairs(pairs).ok()?;
+        Some(pairs::of_replica(labels, &self.replica_label).0.identity().series_id)
+    }
+
+    /// Asks the source.
+    async fn read(&self, start: i64, end: i64, matchers: &[LabelMatcher]) -> Result<Vec<TimeSeries>, AuditError> {
+        let query = Query { start_timestamp_ms: start, end_timestamp_ms: end, matchers: matchers.to_vec() };
+        let request = ReadRequest { queries: vec![query], accepted_response_types: vec![] };
+        let body = self.post(&self.options.source, "api/v1/read", wire::encode(&request)?).await?;
+        let response: ReadResponse = wire::decode(&body, "prometheus.ReadResponse", MAX_ANSWER_BYTES)?;
+        Ok(response.results.into_iter().flat_map(|result| result.timeseries).collect())
+    }
+
+    /// Gives the bridge what is missing.
+    async fn send(&self, missing: Vec<TimeSeries>) -> Result<(), AuditError> {
+        let mut request = WriteRequest::default();
+        let mut samples = 0;
+        for series in missing {
+            samples += series.samples.len();
+            request.timeseries.push(series);
+            if samples >= SAMPLES_AT_ONCE {
+                self.write(&std::mem::take(&mut request)).await?;
+                samples = 0;
+            }
+        }
+        if samples > 0 { self.write(&request).await } else { Ok(()) }
+    }
+
+    async fn write(&self, request: &WriteRequest) -> Result<(), AuditError> {
+        self.post(&self.options.bridge, "api/v1/write", wire::encode(request)?).await.map(drop)
+    }
+
+    async fn post(&self, base: &Url, path: &str, body: Vec<u8>) -> Result<bytes::Bytes, AuditError> {
+        let url =
+            Url::parse(&format!("{}/{path}", base.as_str().trim_end_matches('/'))).unwrap_or_else(|_| base.clone());
+        let request =
+            self.http.post(url.clone()).header(CONTENT_TYPE, wire::CONTENT_TYPE).header(CONTENT_ENCODING, "snappy");
+        let unreachable = |error: reqwest::Error| AuditError::Unreachable(url.clone(), error.without_url());
+        let response = request.body(body).send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(AuditError::Refused(url, status, String::from_utf8_lossy(&body).trim_end().to_owned()))
+        }
+    }
+}
+
+fn matchers(selector: &str) -> Result<Vec<LabelMatcher>, AuditError> {
+    use lynceus_promql::MatcherOp;
+    let expr = lynceus_promql::parse(selector).map_err(|error| AuditError::Selector(error.to_string()))?;
+    let Expr::Vector(vector) = &expr else {
+        return Err(AuditError::Selector(format!("expected a selector, found {selector}")));
+    };
+    let matcher = |matcher: lynceus_promql::Matcher| {
+        let kind = match matcher.op {
+            MatcherOp::Equal => MatcherType::Equal,
+            MatcherOp::NotEqual => MatcherType::NotEqual,
+            MatcherOp::Regex => MatcherType::Regex,
+            MatcherOp::NotRegex => MatcherType::NotRegex,
+        };
+        LabelMatcher { r#type: kind as i32, name: matcher.name, value: matcher.value }
+    };
+    Ok(crate::select::matchers(vector).into_iter().map(matcher).collect())
+}
