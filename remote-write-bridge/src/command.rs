@@ -1,4 +1,5 @@
 //! Commands beside the daemon.
 
 pub mod audit;
+pub mod erase;
 pub mod schema;

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use lynceus_bridge::{App, Args, audit, schema};
+use lynceus_bridge::{App, Args, audit, erase, schema};
 use lynceus_service::{Defaults, Flags};
 
 const EXAMPLES: &str = "\
@@ -26,6 +26,16 @@ Examples:
       --from 2026-11-26T08:00:00Z --to 2026-11-26T09:00:00Z --repair --bridge http://bridge:9201
 
 Exit codes: 0 nothing is missing, or all of it was sent; 1 something is missing; 2 config, usage, or no answer.";
+
+const ERASE_EXAMPLES: &str = "\
+Examples:
+  What would be deleted of one machine:
+    lynceus-bridge erase --config.file bridge.yml --match '{vm_id=\"502a-42\"}' --reason 'ticket 7'
+  Delete an hour of one metric:
+    lynceus-bridge erase --config.file bridge.yml --match broken_metric --reason 'wrong unit' \\
+      --from 2026-11-26T08:00:00Z --to 2026-11-26T09:00:00Z --yes
+
+Exit codes: 0 deleted, or said what would be; 1 ClickHouse or the bridge fails; 2 config or usage.";
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
@@ -61,6 +71,9 @@ enum Command {
     /// Compare the archive with the Prometheus that wrote to it, and send what is missing
     #[command(after_help = AUDIT_EXAMPLES)]
     Audit(Box<audit::Options>),
+    /// Delete series for good, with a record
+    #[command(after_help = ERASE_EXAMPLES)]
+    Erase(Box<erase::Options>),
     /// Print a script that completes this command's flags in a shell
     Completion {
         /// The shell
@@ -75,6 +88,7 @@ async fn main() -> ExitCode {
         None => lynceus_service::run::<App>(cli.flags, Args { storage_path: cli.storage_path }).await,
         Some(Command::Schema(options)) => schema::run(options).await,
         Some(Command::Audit(options)) => audit::run(*options).await,
+        Some(Command::Erase(options)) => erase::run(*options).await,
         Some(Command::Completion { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "lynceus-bridge", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -69,12 +69,46 @@ impl Selection {
         self.values(client, select, limit)
     }
 
+    /// How many series there are, and samples.
+    pub(crate) fn counts(&self, client: &Client) -> Sql {
+        let sql = format!(
+            "SELECT uniqExact(series_id) AS series, count() AS samples FROM samples \
+             WHERE (vm_key, series_id) IN (SELECT vm_key, series_id FROM series WHERE {}) AND {}",
+            self.condition,
+            between("timestamp")
+        );
+        self.bind(client.query(&sql)).bind(self.start).bind(self.end)
+    }
+
+    /// Deletes the rows of these series and this time; `series` is the table of the same node.
+    pub(crate) fn erase(&self, client: &Client, table: &str, series: &str, column: &str) -> Sql {
+        let sql = format!("{} AND {}", self.erasure(table, series), between(column));
+        mutation(self.bind(client.query(&sql)).bind(self.start).bind(self.end))
+    }
+
+    /// Deletes the rows of these series.
+    pub(crate) fn erase_always(&self, client: &Client, table: &str, series: &str) -> Sql {
+        mutation(self.bind(client.query(&self.erasure(table, series))))
+    }
+
+    /// Deletes the series.
+    pub(crate) fn erase_series(&self, client: &Client, table: &str) -> Sql {
+        mutation(self.bind(client.query(&format!("ALTER TABLE {table} DELETE WHERE {}", self.condition))))
+    }
+
+    fn erasure(&self, table: &str, series: &str) -> String {
+        format!(
+            "ALTER TABLE {table} DELETE WHERE (vm_key, series_id) IN (SELECT vm_key, series_id FROM {series} WHERE {})",
+            self.condition
+        )
+    }
+
     fn values(&self, client: &Client, select: &str, limit: usize) -> Sql {
         let sql = format!(
             "{select} FINAL WHERE (vm_key, series_id) IN (SELECT vm_key, series_id FROM series WHERE {}) \
-             AND timestamp BETWEEN fromUnixTimestamp64Milli(?, 'UTC') AND fromUnixTimestamp64Milli(?, 'UTC') \
-             ORDER BY vm_key, series_id, timestamp LIMIT {limit}",
-            self.condition
+             AND {} ORDER BY vm_key, series_id, timestamp LIMIT {limit}",
+            self.condition,
+            between("timestamp")
         );
         // Equal (series, timestamp) are in one partition, so each can be merged by itself.
         let setting = "do_not_merge_across_partitions_select_final";
@@ -86,6 +120,15 @@ impl Selection {
         let sql = sql.bind(month(self.start)).bind(month(self.end));
         self.values.iter().fold(sql, |sql, value| sql.bind(value))
     }
+}
+
+fn between(column: &str) -> String {
+    format!("{column} BETWEEN fromUnixTimestamp64Milli(?, 'UTC') AND fromUnixTimestamp64Milli(?, 'UTC')")
+}
+
+/// Done when it answers, on all replicas.
+fn mutation(sql: Sql) -> Sql {
+    sql.with_setting("mutations_sync", "2").with_setting("allow_nondeterministic_mutations", "1")
 }
 
 /// The matchers of a selector, with its name.

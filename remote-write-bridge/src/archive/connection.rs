@@ -115,6 +115,15 @@ impl Connection {
         schema::print(&self.ddl(), codec)
     }
 
+    /// The table that has the data of a node, and that one as `ALTER TABLE` names it on all nodes.
+    pub(crate) fn local(&self, table: &str) -> String {
+        self.ddl().local(table)
+    }
+
+    pub(crate) fn altered(&self, table: &str) -> String {
+        self.ddl().altered(table)
+    }
+
     fn ddl(&self) -> Ddl {
         let ClickHouse { database, cluster, .. } = &self.config.clickhouse;
         Ddl { database: database.clone(), cluster: cluster.clone(), retention: self.config.retention }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Each is applied once, in this order; what was released is never edited.
-pub(super) const MIGRATIONS: [Migration; 3] = [
+pub(super) const MIGRATIONS: [Migration; 4] = [
     Migration { version: 1, name: "series_and_samples", sql: include_str!("migrations/0001_series_and_samples.sql") },
     Migration {
         version: 2,
@@ -14,6 +14,7 @@ pub(super) const MIGRATIONS: [Migration; 3] = [
         sql: include_str!("migrations/0002_histograms_and_others.sql"),
     },
     Migration { version: 3, name: "rollups", sql: include_str!("migrations/0003_rollups.sql") },
+    Migration { version: 4, name: "erasures", sql: include_str!("migrations/0004_erasures.sql") },
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS ";
@@ -59,6 +60,11 @@ impl Ddl {
         if self.cluster.is_some() { format!("{table}_local") } else { table.to_owned() }
     }
 
+    /// It as `ALTER TABLE` names it on all nodes.
+    pub(super) fn altered(&self, table: &str) -> String {
+        self.local(table) + &self.on_cluster()
+    }
+
     pub(super) fn create_database(&self) -> String {
         format!("CREATE DATABASE IF NOT EXISTS `{}`{}", self.database, self.on_cluster())
     }
@@ -101,20 +107,18 @@ impl Ddl {
         vec![local, distributed]
     }
 
-    /// What a table's TTL is, and the statement that makes it so.
-    pub(super) fn retention_of(&self, table: &str) -> (String, String) {
+    /// What a table's TTL is, if it has one, and the statement that makes it so.
+    pub(super) fn retention_of(&self, table: &str) -> Option<(String, String)> {
         let seconds = self.retention.as_secs();
         let begin = match table {
+            // Records of what was deleted are kept for ever.
+            "erasures" => return None,
             "series" | "starts" | "metadata" => "month + INTERVAL 1 MONTH",
             "rollup_1h" | "rollup_5m" => "bucket",
             _ => "toDateTime(timestamp, 'UTC')",
         };
-        let change = format!(
-            "ALTER TABLE {}{} MODIFY TTL {begin} + INTERVAL {seconds} SECOND",
-            self.local(table),
-            self.on_cluster()
-        );
-        (format!("toIntervalSecond({seconds})"), change)
+        let change = format!("ALTER TABLE {} MODIFY TTL {begin} + INTERVAL {seconds} SECOND", self.altered(table));
+        Some((format!("toIntervalSecond({seconds})"), change))
     }
 }
 
@@ -175,7 +179,17 @@ mod tests {
     fn the_tables_and_their_columns_are_known() {
         let tables = tables();
         let names: Vec<_> = tables.iter().map(|table| table.name).collect();
-        let expected = ["series", "samples", "histograms", "exemplars", "starts", "metadata", "rollup_1h", "rollup_5m"];
+        let expected = [
+            "series",
+            "samples",
+            "histograms",
+            "exemplars",
+            "starts",
+            "metadata",
+            "rollup_1h",
+            "rollup_5m",
+            "erasures",
+        ];
         assert_eq!(names, expected);
         let samples = [
             ("vm_key", "UInt64"),
@@ -192,7 +206,7 @@ mod tests {
     fn on_a_cluster_each_table_is_two() {
         let all: Vec<_> =
             MIGRATIONS.iter().flat_map(|migration| ddl(Some("main")).statements(migration, "ZSTD(1)")).collect();
-        assert_eq!(all.len(), 16);
+        assert_eq!(all.len(), 18);
         for pair in all.chunks(2) {
             let table = created(&pair[1]).unwrap();
             assert!(pair[0].contains(&format!("{CREATE}{table}_local ON CLUSTER `main`")), "{}", pair[0]);
@@ -204,6 +218,6 @@ mod tests {
         assert!(all[14].contains("AS rollup_1h_local\n"), "{}", all[14]);
         let single: Vec<_> =
             MIGRATIONS.iter().flat_map(|migration| ddl(None).statements(migration, "ZSTD(1)")).collect();
-        assert!(single.len() == 8 && single.iter().all(|statement| !statement.contains("local")));
+        assert!(single.len() == 9 && single.iter().all(|statement| !statement.contains("local")));
     }
 }

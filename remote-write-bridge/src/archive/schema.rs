@@ -114,15 +114,14 @@ pub(super) async fn check(client: &Client, ddl: &Ddl) -> Result<Vec<String>, Sch
                 }
             }
         }
-        let local = ddl.local(table.name);
-        let (expected, _) = ddl.retention_of(table.name);
-        match create_query(client, database, &local).await? {
-            None => problems.push(format!("there is no table `{local}`")),
-            Some(create) if !create.contains(&expected) => {
+        let (local, ttl) = (ddl.local(table.name), ddl.retention_of(table.name));
+        match (create_query(client, database, &local).await?, ttl) {
+            (None, _) => problems.push(format!("there is no table `{local}`")),
+            (Some(create), Some((expected, _))) if !create.contains(&expected) => {
                 problems
                     .push(format!("{local}: expected a TTL with {expected} (retention.samples), found another one"));
             }
-            Some(_) => {}
+            (Some(_), _) => {}
         }
     }
     Ok(problems)
@@ -183,11 +182,13 @@ async fn value_codec(client: &Client) -> Result<(&'static str, Option<String>), 
 /// The TTL follows the config. ClickHouse applies it to what is stored, in the background.
 async fn keep_retention(client: &Client, ddl: &Ddl) -> Result<(), SchemaError> {
     for table in tables() {
-        let (local, (expected, change)) = (ddl.local(table.name), ddl.retention_of(table.name));
+        let local = ddl.local(table.name);
         let Some(create) = create_query(client, &ddl.database, &local).await? else {
             return Err(SchemaError::TableMissing { database: ddl.database.clone(), table: local });
         };
-        if !create.contains(&expected) {
+        if let Some((expected, change)) = ddl.retention_of(table.name)
+            && !create.contains(&expected)
+        {
             let (database, retention) = (&ddl.database, ddl.retention);
             warn!(database, table = local, ?retention, "the retention has changed; ClickHouse deletes what is older");
             client.query(&change).execute().await?;

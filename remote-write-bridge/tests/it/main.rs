@@ -5,6 +5,7 @@ mod audit;
 mod crash;
 mod docs;
 mod durability;
+mod erase;
 mod kinds;
 mod limits;
 mod pairs;
