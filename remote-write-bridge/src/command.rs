@@ -1,5 +1,6 @@
 //! Commands beside the daemon.
 
 pub mod audit;
+pub mod cardinality;
 pub mod erase;
 pub mod schema;

@@ -31,6 +31,8 @@ const RETENTION: Duration = Duration::from_secs(730 * 86_400);
 const LEAST_RETENTION: Duration = Duration::from_secs(86_400);
 /// The TTL is a 32-bit time, which ends in 2106.
 const MOST_RETENTION: Duration = Duration::from_secs(50 * 365 * 86_400);
+/// 5,000 machines have 2.3 million; each takes about 400 bytes of memory.
+const MAX_ACTIVE_SERIES: usize = 5_000_000;
 /// One metric of 5,000 machines, with room.
 const MAX_SERIES: usize = 50_000;
 /// A day of one metric of 1,500 machines every 30 s is 4.3 million; a sample takes about 50 bytes on its way.
@@ -68,6 +70,8 @@ pub(crate) struct Ingest {
     pub(crate) max_batch_rows: usize,
     pub(crate) max_body_bytes: usize,
     pub(crate) max_future: Duration,
+    pub(crate) max_series: usize,
+    pub(crate) max_series_per_job: usize,
     /// Empty where there are no pairs.
     pub(crate) replica_label: String,
 }
@@ -131,6 +135,8 @@ struct RawIngest {
     max_batch_rows: Option<usize>,
     max_body_bytes: Option<usize>,
     max_future: Option<String>,
+    max_series: Option<usize>,
+    max_series_per_job: Option<usize>,
     replica_label: Option<String>,
 }
 
@@ -249,6 +255,14 @@ fn ingest(raw: &RawIngest, problems: &mut Problems) -> Ingest {
             MAX_FUTURE,
             Duration::ZERO,
             Duration::from_secs(366 * 86_400),
+        ),
+        max_series: number(problems, "ingest.max_series", raw.max_series, MAX_ACTIVE_SERIES, 100_000_000),
+        max_series_per_job: number(
+            problems,
+            "ingest.max_series_per_job",
+            raw.max_series_per_job,
+            MAX_ACTIVE_SERIES,
+            100_000_000,
         ),
         replica_label: raw.replica_label.clone().unwrap_or_else(|| "prometheus_replica".to_owned()),
     }

@@ -21,15 +21,19 @@ use crate::series::{Key, Learned, Lookup, Registry, Series};
 use crate::time::{self, Day};
 use crate::wire;
 
-/// Timestamps that are taken.
+/// What is taken.
 #[derive(Debug, Clone, Copy)]
-pub struct TimeRange {
+pub struct Limits {
     /// Milliseconds since 1970.
     pub now: i64,
     /// How old a sample may be.
     pub retention: Duration,
     /// How far ahead of the clock it may be.
     pub max_future: Duration,
+    /// How many series may be known at a time.
+    pub max_series: usize,
+    /// How many of them one job may have.
+    pub max_series_per_job: usize,
 }
 
 /// Versions of the protocol.
@@ -196,17 +200,17 @@ impl fmt::Display for Refused {
 ///
 /// In two steps: what the body says, then which series that is. Looking series up is waiting for memory, and many such
 /// waits at a time take no longer than one.
-pub fn accept(version: Version, body: &[u8], registry: &Registry, range: TimeRange) -> Result<Accepted, ProtobufError> {
+pub fn accept(version: Version, body: &[u8], registry: &Registry, limits: Limits) -> Result<Accepted, ProtobufError> {
     let message = Message::new(body);
     match version {
         Version::V1 => {
             let body = v1::decode(message, registry)?;
-            Sink::new(registry, range).resolve(body, |message| v1::labels(*message), v1::exemplar)
+            Sink::new(registry, limits).resolve(body, |message| v1::labels(*message), v1::exemplar)
         }
         Version::V2 => {
             let (body, names) = v2::decode(message, registry)?;
             let labels = |place: &v2::Place| Ok(names.labels(place));
-            Sink::new(registry, range).resolve(body, labels, |message| names.exemplar(message))
+            Sink::new(registry, limits).resolve(body, labels, |message| names.exemplar(message))
         }
     }
 }
@@ -224,6 +228,19 @@ enum SeriesError {
     Symbol { found: u32, symbols: usize },
     #[error("samples and histograms, of which a series has only one kind")]
     Mixed,
+    #[error("no room: {limit} series are active already (ingest.max_series)")]
+    TooMany { limit: usize },
+    #[error("no room: job `{job}` has {limit} active series already (ingest.max_series_per_job)")]
+    TooManyOfJob { job: String, limit: usize },
+}
+
+impl SeriesError {
+    fn refusal(&self) -> Refusal {
+        match self {
+            Self::TooMany { .. } | Self::TooManyOfJob { .. } => Refusal::TooManySeries,
+            _ => Refusal::InvalidLabels,
+        }
+    }
 }
 
 /// Labels of a series, or why it has none and how it is named then.
@@ -279,22 +296,25 @@ struct Sink<'a> {
     registry: &'a Registry,
     known: Lookup<'a>,
     new: Vec<(Key, Arc<Series>)>,
-    range: TimeRange,
+    /// Jobs of new series, with how many more each may have.
+    room: Vec<(String, usize)>,
+    limits: Limits,
     oldest: i64,
     newest: i64,
     accepted: Accepted,
 }
 
 impl<'a> Sink<'a> {
-    fn new(registry: &'a Registry, range: TimeRange) -> Self {
+    fn new(registry: &'a Registry, limits: Limits) -> Self {
         Self {
             registry,
             known: registry.lookup(),
             new: Vec::new(),
-            range,
-            oldest: range.now.saturating_sub(millis(range.retention)),
-            newest: range.now.saturating_add(millis(range.max_future)),
-            accepted: Accepted { now: range.now, ..Accepted::default() },
+            room: Vec::new(),
+            limits,
+            oldest: limits.now.saturating_sub(millis(limits.retention)),
+            newest: limits.now.saturating_add(millis(limits.max_future)),
+            accepted: Accepted { now: limits.now, ..Accepted::default() },
         }
     }
 
@@ -318,19 +338,19 @@ impl<'a> Sink<'a> {
             let mut others = others.by_ref().take(found.others);
             let series = match known {
                 Some(series) => series,
-                None => match labels(&found.labels)? {
-                    Ok(labels) => {
-                        let series = Arc::new(Series::new(labels));
-                        self.new.push((found.key, series.clone()));
-                        series
+                None => {
+                    let new = labels(&found.labels)?.and_then(|labels| self.new_series(found.key, labels));
+                    match new {
+                        Ok(series) => series,
+                        Err((error, name)) => {
+                            let values = others.filter(|raw| matches!(raw, Raw::Histogram(_) | Raw::Exemplar(_)));
+                            let count = (found.samples + values.count()).max(1);
+                            let why = || format!("`{name}` has {error}");
+                            self.accepted.refused.add(error.refusal(), count, why);
+                            continue;
+                        }
                     }
-                    Err((error, name)) => {
-                        let values = others.filter(|raw| matches!(raw, Raw::Histogram(_) | Raw::Exemplar(_))).count();
-                        let count = (found.samples + values).max(1);
-                        self.accepted.refused.add(Refusal::InvalidLabels, count, || format!("`{name}` has {error}"));
-                        continue;
-                    }
-                },
+                }
             };
             let first = kept;
             for place in own {
@@ -352,6 +372,33 @@ impl<'a> Sink<'a> {
         drop(self.known);
         self.registry.add(self.new);
         Ok(self.accepted)
+    }
+
+    /// A series that nobody named yet, if there is room for it.
+    fn new_series(&mut self, key: Key, labels: LabelSet) -> Result<Arc<Series>, (SeriesError, String)> {
+        let series = Series::new(labels);
+        let job = series.job();
+        let Limits { max_series, max_series_per_job, .. } = self.limits;
+        // A request has one job, mostly.
+        let place = match self.room.iter().rposition(|(known, _)| known == job) {
+            Some(place) => place,
+            None => {
+                self.room.push((job.to_owned(), max_series_per_job.saturating_sub(self.known.of_job(job))));
+                self.room.len() - 1
+            }
+        };
+        let room = &mut self.room[place].1;
+        let error = if self.known.len() + self.new.len() >= max_series {
+            SeriesError::TooMany { limit: max_series }
+        } else if *room == 0 {
+            SeriesError::TooManyOfJob { job: job.to_owned(), limit: max_series_per_job }
+        } else {
+            *room -= 1;
+            let series = Arc::new(series);
+            self.new.push((key, series.clone()));
+            return Ok(series);
+        };
+        Err((error, labels::display(series.labels.iter())))
     }
 
     /// What a series that will be the next of those accepted has beside samples.
@@ -423,7 +470,7 @@ impl<'a> Sink<'a> {
     }
 
     fn month(&self) -> Day {
-        time::month(time::day(self.range.now))
+        time::month(time::day(self.limits.now))
     }
 
     #[inline]
@@ -440,7 +487,7 @@ impl<'a> Sink<'a> {
         let at = |what: String| {
             format!("`{}` at {} is {what}", labels::display(series.labels.iter()), time::display(timestamp))
         };
-        let TimeRange { retention, max_future, .. } = self.range;
+        let Limits { retention, max_future, .. } = self.limits;
         if timestamp < self.oldest {
             let why = || at(format!("older than retention.samples ({})", format_duration(retention)));
             self.accepted.refused.add(Refusal::TooOld, 1, why);

@@ -45,5 +45,5 @@ mod write;
 mod writer;
 
 pub use app::{App, Args};
-pub use command::{audit, erase, schema};
+pub use command::{audit, cardinality, erase, schema};
 pub use config::Config;

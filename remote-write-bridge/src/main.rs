@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use lynceus_bridge::{App, Args, audit, erase, schema};
+use lynceus_bridge::{App, Args, audit, cardinality, erase, schema};
 use lynceus_service::{Defaults, Flags};
 
 const EXAMPLES: &str = "\
@@ -26,6 +26,14 @@ Examples:
       --from 2026-11-26T08:00:00Z --to 2026-11-26T09:00:00Z --repair --bridge http://bridge:9201
 
 Exit codes: 0 nothing is missing, or all of it was sent; 1 something is missing; 2 config, usage, or no answer.";
+
+const CARDINALITY_EXAMPLES: &str = "\
+Examples:
+  lynceus-bridge cardinality --config.file bridge.yml
+  lynceus-bridge cardinality --config.file bridge.yml --month 2026-10 --top 5
+
+The second number is the change since the month before.
+Exit codes: 0 fine, 1 ClickHouse fails, 2 config or usage.";
 
 const ERASE_EXAMPLES: &str = "\
 Examples:
@@ -71,6 +79,9 @@ enum Command {
     /// Compare the archive with the Prometheus that wrote to it, and send what is missing
     #[command(after_help = AUDIT_EXAMPLES)]
     Audit(Box<audit::Options>),
+    /// Say where the series of a month come from, and which labels have grown
+    #[command(after_help = CARDINALITY_EXAMPLES)]
+    Cardinality(cardinality::Options),
     /// Delete series for good, with a record
     #[command(after_help = ERASE_EXAMPLES)]
     Erase(Box<erase::Options>),
@@ -88,6 +99,7 @@ async fn main() -> ExitCode {
         None => lynceus_service::run::<App>(cli.flags, Args { storage_path: cli.storage_path }).await,
         Some(Command::Schema(options)) => schema::run(options).await,
         Some(Command::Audit(options)) => audit::run(*options).await,
+        Some(Command::Cardinality(options)) => cardinality::run(options).await,
         Some(Command::Erase(options)) => erase::run(*options).await,
         Some(Command::Completion { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "lynceus-bridge", &mut std::io::stdout());

@@ -78,6 +78,7 @@ impl WriteOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     InvalidLabels,
+    TooManySeries,
     TooOld,
     TooFarInFuture,
     InvalidHistogram,
@@ -85,12 +86,19 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::InvalidLabels, Self::TooOld, Self::TooFarInFuture, Self::InvalidHistogram, Self::InvalidExemplar];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::InvalidLabels,
+        Self::TooManySeries,
+        Self::TooOld,
+        Self::TooFarInFuture,
+        Self::InvalidHistogram,
+        Self::InvalidExemplar,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::InvalidLabels => "invalid_labels",
+            Self::TooManySeries => "too_many_series",
             Self::TooOld => "too_old",
             Self::TooFarInFuture => "too_far_in_future",
             Self::InvalidHistogram => "invalid_histogram",

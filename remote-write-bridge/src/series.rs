@@ -4,6 +4,7 @@
 //! request of a series is parsed, checked and sorted. Who may write cannot make two label sets collide: the hash has a
 //! secret that is random in each process. What is not named for two hours is forgotten, which costs one more parsing.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -49,6 +50,11 @@ impl Series {
     pub(crate) fn new(labels: LabelSet) -> Self {
         let (place, named) = (AtomicU64::new(u64::MAX), AtomicU32::new(0));
         Self { labels, place, named, kind: AtomicU32::new(0), started: AtomicU64::new(0) }
+    }
+
+    /// The job that it comes from.
+    pub(crate) fn job(&self) -> &str {
+        self.labels.get("job").unwrap_or_default()
     }
 
     /// Whether it is in the log that it began to count at this time.
@@ -100,7 +106,12 @@ impl Hasher for AsItIs {
     }
 }
 
-type Map = HashMap<Key, Arc<Series>, BuildHasherDefault<AsItIs>>;
+/// Series by the hash of what names them, and how many each job has.
+#[derive(Debug, Default)]
+struct Map {
+    by_key: HashMap<Key, Arc<Series>, BuildHasherDefault<AsItIs>>,
+    by_job: HashMap<String, usize>,
+}
 
 /// All series that are known.
 #[derive(Debug)]
@@ -155,10 +166,21 @@ impl Registry {
         }
         let now = self.now();
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        series.reserve(new.len());
+        let Map { by_key, by_job } = &mut *series;
+        by_key.reserve(new.len());
         for (key, found) in new {
             found.named.store(now, Ordering::Relaxed);
-            series.insert(key, found);
+            match by_key.entry(key) {
+                // Two requests may have found the same one new.
+                Entry::Occupied(mut known) => drop(known.insert(found)),
+                Entry::Vacant(place) => {
+                    match by_job.get_mut(found.job()) {
+                        Some(count) => *count += 1,
+                        None => drop(by_job.insert(found.job().to_owned(), 1)),
+                    }
+                    place.insert(found);
+                }
+            }
         }
     }
 
@@ -188,13 +210,21 @@ impl Registry {
     pub(crate) fn forget(&self) {
         let oldest = self.now().saturating_sub(u32::try_from(FORGET.as_secs()).unwrap_or(u32::MAX));
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
-        series.retain(|_, series| series.named.load(Ordering::Relaxed) >= oldest);
-        series.shrink_to_fit();
+        let Map { by_key, by_job } = &mut *series;
+        by_key.retain(|_, series| {
+            let is_named = series.named.load(Ordering::Relaxed) >= oldest;
+            if !is_named && let Some(count) = by_job.get_mut(series.job()) {
+                *count -= 1;
+            }
+            is_named
+        });
+        by_key.shrink_to_fit();
+        by_job.retain(|_, count| *count > 0);
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.series.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.series.read().unwrap_or_else(PoisonError::into_inner).by_key.len()
     }
 
     fn now(&self) -> u32 {
@@ -206,12 +236,22 @@ impl Lookup<'_> {
     /// A series that is known.
     #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<Arc<Series>> {
-        let series = self.series.get(&key)?;
+        let series = self.series.by_key.get(&key)?;
         // Written only when it changes: it is shared between CPUs.
         if series.named.load(Ordering::Relaxed) != self.now {
             series.named.store(self.now, Ordering::Relaxed);
         }
         Some(series.clone())
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.series.by_key.len()
+    }
+
+    /// How many of a job.
+    pub(crate) fn of_job(&self, job: &str) -> usize {
+        self.series.by_job.get(job).copied().unwrap_or(0)
     }
 }
 
@@ -227,6 +267,18 @@ mod tests {
         assert!(Arc::ptr_eq(&registry.lookup().get(registry.key(b"up", 1)).unwrap(), &series));
         assert!(registry.lookup().get(registry.key(b"up", 2)).is_none());
         assert!(registry.lookup().get(registry.key(b"down", 1)).is_none());
+    }
+
+    #[test]
+    fn the_series_of_a_job_are_counted() {
+        let registry = Registry::new();
+        let series =
+            |name: &str| Arc::new(Series::new(LabelSet::of_pairs(vec![("__name__", name), ("job", "node")]).unwrap()));
+        let new = |name: &str| (registry.key(name.as_bytes(), 1), series(name));
+        registry.add(vec![new("a"), new("b")]);
+        registry.add(vec![new("b")]);
+        let lookup = registry.lookup();
+        assert_eq!((lookup.len(), lookup.of_job("node"), lookup.of_job("other")), (2, 2, 0));
     }
 
     #[test]

@@ -31,6 +31,11 @@ pub(crate) fn month(day: Day) -> Day {
     first.since((Unit::Day, Date::constant(1970, 1, 1))).map_or(0, |span| u16::try_from(span.get_days()).unwrap_or(0))
 }
 
+/// The present day, UTC.
+pub(crate) fn today() -> Date {
+    date(day(now_millis()))
+}
+
 fn date(day: Day) -> Date {
     let timestamp = Timestamp::from_second(i64::from(day) * DAY_MILLIS / 1000).unwrap_or(Timestamp::UNIX_EPOCH);
     Offset::UTC.to_datetime(timestamp).date()

@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 
 use crate::app::{Live, Shared};
 use crate::body::{BodyError, discard, header_text, receive};
-use crate::ingest::{Accepted, Refused, TimeRange, Version, Written, accept};
+use crate::ingest::{Accepted, Limits, Refused, Version, Written, accept};
 use crate::metrics::WriteOutcome;
 use crate::time;
 use crate::wal::WalError;
@@ -166,11 +166,13 @@ async fn store(shared: &Arc<Shared>, version: Version, headers: &HeaderMap, body
 
 fn decode(shared: &Shared, live: &Live, version: Version, body: &Bytes) -> Result<Accepted, WireError> {
     let unpacked = wire::unpack(body, live.config.ingest.max_body_bytes)?;
-    let range = TimeRange {
+    let limits = Limits {
         now: time::now_millis(),
         retention: live.config.retention,
         max_future: live.config.ingest.max_future,
+        max_series: live.config.ingest.max_series,
+        max_series_per_job: live.config.ingest.max_series_per_job,
     };
-    accept(version, &unpacked, &shared.registry, range)
+    accept(version, &unpacked, &shared.registry, limits)
         .map_err(|error| WireError::Protobuf { name: version.message(), error: error.to_string() })
 }

@@ -7,8 +7,13 @@ use crate::wire;
 const DAY: i64 = 86_400_000;
 const NOW: i64 = 20_000 * DAY;
 
-const RANGE: TimeRange =
-    TimeRange { now: NOW, retention: Duration::from_secs(730 * 86_400), max_future: Duration::from_secs(3600) };
+const LIMITS: Limits = Limits {
+    now: NOW,
+    retention: Duration::from_secs(730 * 86_400),
+    max_future: Duration::from_secs(3600),
+    max_series: 1_000_000,
+    max_series_per_job: 1_000_000,
+};
 
 /// The messages of 2.0, as prost writes them.
 mod v2_messages {
@@ -139,7 +144,7 @@ fn check(timeseries: Vec<wire::TimeSeries>, stored: usize, refused: &str) {
         let registry = Registry::new();
         // What is known does not change what is kept.
         for _ in 0..2 {
-            let accepted = accept(version, &body, &registry, RANGE).unwrap();
+            let accepted = accept(version, &body, &registry, LIMITS).unwrap();
             assert_eq!(
                 (accepted.samples.len(), accepted.refused.to_string().as_str()),
                 (stored, refused),
@@ -204,7 +209,7 @@ fn histograms_and_exemplars_are_kept_with_their_series() {
     for (version, body) in [(Version::V1, request(timeseries.clone())), (Version::V2, request_v2(&timeseries))] {
         let registry = Registry::new();
         for _ in 0..2 {
-            let accepted = accept(version, &body, &registry, RANGE).unwrap();
+            let accepted = accept(version, &body, &registry, LIMITS).unwrap();
             let message = Other::Histogram(histogram(0).encode_to_vec());
             let of = |labels: Vec<u8>| Other::Exemplar { value: 0.5, labels };
             let labels = LabelSet::of_pairs(vec![("a", "b"), ("trace_id", "x")]).unwrap();
@@ -251,17 +256,17 @@ fn metadata_is_kept_once_a_month() {
     let body = |metadata| wire::WriteRequest { timeseries: vec![], metadata }.encode_to_vec();
     let first = body(vec![one("a", "A."), one("b", "B."), one("a", "A.")]);
     let registry = Registry::new();
-    let accepted = accept(Version::V1, &first, &registry, RANGE).unwrap();
+    let accepted = accept(Version::V1, &first, &registry, LIMITS).unwrap();
     let names: Vec<_> = accepted.metadata.iter().map(|found| (found.metric_name.as_str(), &*found.help)).collect();
     assert_eq!(names, [("a", "A."), ("b", "B.")]);
     // It is not in the log yet.
-    let again = accept(Version::V1, &first, &registry, RANGE).unwrap();
+    let again = accept(Version::V1, &first, &registry, LIMITS).unwrap();
     assert_eq!(again.metadata, accepted.metadata);
     registry.learn(again.learned);
-    assert!(accept(Version::V1, &first, &registry, RANGE).unwrap().is_empty());
-    let other = accept(Version::V1, &body(vec![one("a", "Another.")]), &registry, RANGE).unwrap();
+    assert!(accept(Version::V1, &first, &registry, LIMITS).unwrap().is_empty());
+    let other = accept(Version::V1, &body(vec![one("a", "Another.")]), &registry, LIMITS).unwrap();
     assert_eq!(other.metadata.len(), 1);
-    let later = TimeRange { now: NOW + 40 * DAY, ..RANGE };
+    let later = Limits { now: NOW + 40 * DAY, ..LIMITS };
     assert_eq!(accept(Version::V1, &first, &registry, later).unwrap().metadata.len(), 2);
 }
 
@@ -277,16 +282,16 @@ fn metadata_of_version_2_is_that_of_the_family() {
     let body = |timeseries| v2_messages::Request { symbols: symbols.clone(), timeseries }.encode_to_vec();
     let both = body(vec![of(2, 4), of(3, 4)]);
     let registry = Registry::new();
-    let accepted = accept(Version::V2, &both, &registry, RANGE).unwrap();
+    let accepted = accept(Version::V2, &both, &registry, LIMITS).unwrap();
     let (unit, help) = ("s".to_owned(), "Help.".to_owned());
     let expected = Metadata { metric_name: "x".into(), kind: MetricKind::of(3), unit, help };
     assert_eq!(accepted.metadata, [expected]);
     registry.learn(accepted.learned);
-    let again = accept(Version::V2, &both, &registry, RANGE).unwrap();
+    let again = accept(Version::V2, &both, &registry, LIMITS).unwrap();
     assert_eq!((again.metadata, again.learned.kinds.len()), (vec![], 0));
     // It has changed.
-    assert_eq!(accept(Version::V2, &body(vec![of(2, 0)]), &registry, RANGE).unwrap().metadata.len(), 1);
-    let error = accept(Version::V2, &body(vec![of(2, 9)]), &registry, RANGE).unwrap_err();
+    assert_eq!(accept(Version::V2, &body(vec![of(2, 0)]), &registry, LIMITS).unwrap().metadata.len(), 1);
+    let error = accept(Version::V2, &body(vec![of(2, 9)]), &registry, LIMITS).unwrap_err();
     assert_eq!(error.reason, "metadata that refers to no symbol");
 }
 
@@ -306,7 +311,7 @@ fn a_start_is_kept_when_it_changes() {
     };
     let registry = Registry::new();
     let starts = |body: &[u8]| {
-        let accepted = accept(Version::V2, body, &registry, RANGE).unwrap();
+        let accepted = accept(Version::V2, body, &registry, LIMITS).unwrap();
         let found: Vec<_> = others(&accepted).iter().map(|(_, time, other)| (*time, (*other).clone())).collect();
         registry.learn(accepted.learned);
         found
@@ -325,7 +330,7 @@ fn a_series_of_version_2_has_samples_or_histograms() {
     let registry = Registry::new();
     let pure = series(&[("__name__", "up")], &[NOW]);
     for _ in 0..2 {
-        let accepted = accept(Version::V2, &request_v2(&[one.clone(), pure.clone()]), &registry, RANGE).unwrap();
+        let accepted = accept(Version::V2, &request_v2(&[one.clone(), pure.clone()]), &registry, LIMITS).unwrap();
         let refused =
             "2 invalid_labels (first: `up{}` has samples and histograms, of which a series has only one kind)";
         assert_eq!((accepted.refused.to_string().as_str(), accepted.samples.len()), (refused, 1));
@@ -343,7 +348,7 @@ fn references_that_lead_nowhere_are_refused_by_themselves() {
         };
         let symbols = ["", "__name__", "up"].map(String::from).to_vec();
         let body = v2_messages::Request { symbols, timeseries: vec![of(labels_refs), of(&[1, 2])] }.encode_to_vec();
-        let accepted = accept(Version::V2, &body, &Registry::new(), RANGE).unwrap();
+        let accepted = accept(Version::V2, &body, &Registry::new(), LIMITS).unwrap();
         assert_eq!((accepted.refused.to_string().as_str(), accepted.samples.len()), (refused, 1));
     };
     broken(&[1, 3], "1 invalid_labels (first: `?{}` has a reference to symbol 3, where the request has 3)");
@@ -353,12 +358,29 @@ fn references_that_lead_nowhere_are_refused_by_themselves() {
 }
 
 #[test]
+fn new_series_beyond_the_limits_are_refused_and_known_ones_go_on() {
+    let of = |name: &str, job: &str| series(&[("__name__", name), ("job", job)], &[NOW]);
+    let registry = Registry::new();
+    let limits = Limits { max_series: 3, max_series_per_job: 2, ..LIMITS };
+    let check = |timeseries: &[wire::TimeSeries], stored: usize, refused: &str| {
+        let accepted = accept(Version::V1, &request(timeseries.to_vec()), &registry, limits).unwrap();
+        assert_eq!((accepted.samples.len(), accepted.refused.to_string().as_str()), (stored, refused));
+    };
+    let of_job = "1 too_many_series (first: `c{job=\"x\"}` has no room: job `x` has 2 active series already \
+                  (ingest.max_series_per_job))";
+    check(&[of("a", "x"), of("b", "x"), of("c", "x")], 2, of_job);
+    check(&[of("a", "x"), of("c", "x")], 1, of_job);
+    let all = "1 too_many_series (first: `b{job=\"y\"}` has no room: 3 series are active already (ingest.max_series))";
+    check(&[of("a", "y"), of("b", "y"), of("b", "x")], 2, all);
+}
+
+#[test]
 fn a_message_of_the_other_version_is_none() {
     let one = vec![series(&[("__name__", "up")], &[NOW])];
-    let error = accept(Version::V2, &request(one), &Registry::new(), RANGE).unwrap_err();
+    let error = accept(Version::V2, &request(one), &Registry::new(), LIMITS).unwrap_err();
     assert_eq!(error.reason, "a field of version 1.0 in a message of version 2.0");
     let first = v2_messages::Request { symbols: vec!["x".into()], timeseries: vec![] }.encode_to_vec();
-    let error = accept(Version::V2, &first, &Registry::new(), RANGE).unwrap_err();
+    let error = accept(Version::V2, &first, &Registry::new(), LIMITS).unwrap_err();
     assert_eq!(error.to_string(), "at byte 2: the first symbol is not empty");
 }
 
@@ -366,7 +388,7 @@ fn a_message_of_the_other_version_is_none() {
 fn a_million_series_are_enough() {
     for (version, key) in [(Version::V1, 1 << 3 | 2), (Version::V2, 5 << 3 | 2)] {
         let body = [key, 0].repeat(MAX_SERIES + 1);
-        let error = accept(version, &body, &Registry::new(), RANGE).unwrap_err();
+        let error = accept(version, &body, &Registry::new(), LIMITS).unwrap_err();
         assert_eq!(error.to_string(), format!("at byte {}: more than a million series in one request", body.len()));
     }
 }
@@ -384,7 +406,7 @@ fn labels_that_stand_apart_name_the_same_series() {
     let body = |series: &[u8]| [vec![0x0a, u8::try_from(series.len()).unwrap()], series.to_vec()].concat();
     let registry = Registry::new();
     let both: Vec<_> = [&whole, &apart, &whole, &apart]
-        .map(|series| kept(&accept(Version::V1, &body(series), &registry, RANGE).unwrap()))
+        .map(|series| kept(&accept(Version::V1, &body(series), &registry, LIMITS).unwrap()))
         .into();
     assert!(both.iter().all(|kept| *kept == both[0] && kept[0].0.len() == 2), "{both:?}");
 }
@@ -394,7 +416,7 @@ fn text_that_is_not_utf8_costs_its_series_only() {
     let mut body = request(vec![series(&[("a", "1"), ("b", "xyz")], &[NOW]), series(&[("b", "2")], &[NOW])]);
     let at = body.windows(3).position(|bytes| bytes == b"xyz").unwrap();
     body[at + 1] = 0xff;
-    let accepted = accept(Version::V1, &body, &Registry::new(), RANGE).unwrap();
+    let accepted = accept(Version::V1, &body, &Registry::new(), LIMITS).unwrap();
     let refused = "1 invalid_labels (first: `{a=\"1\",b=\"x\u{fffd}z\"}` has a label that is not UTF-8)";
     assert_eq!((accepted.refused.to_string().as_str(), accepted.samples.len()), (refused, 1));
 }
@@ -446,7 +468,7 @@ proptest! {
         for (version, body) in [(Version::V1, body), (Version::V2, request_v2(&timeseries))] {
             let registry = Registry::new();
             for _ in 0..2 {
-                let accepted = accept(version, &body, &registry, RANGE).unwrap();
+                let accepted = accept(version, &body, &registry, LIMITS).unwrap();
                 prop_assert_eq!((kept(&accepted), accepted.received), expected.clone());
             }
         }
@@ -464,7 +486,7 @@ proptest! {
                 body[at] = *byte;
             }
             body.truncate(cut.index(body.len() + 1));
-            drop(accept(version, &body, &Registry::new(), RANGE));
+            drop(accept(version, &body, &Registry::new(), LIMITS));
         }
     }
 }

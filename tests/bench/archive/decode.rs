@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use lynceus_bridge::ingest::{TimeRange, Version, accept};
+use lynceus_bridge::ingest::{Limits, Version, accept};
 use lynceus_bridge::series::Registry;
 use prost::Message;
 use serde::Serialize;
@@ -38,14 +38,16 @@ fn measure(
     bodies: &[Vec<u8>],
     prost: impl Fn(&[u8]),
 ) -> Decoded {
-    let range = TimeRange {
+    let limits = Limits {
         now: corpus.now,
         retention: Duration::from_secs(86_400 * 730),
         max_future: Duration::from_secs(3600),
+        max_series: usize::MAX,
+        max_series_per_job: usize::MAX,
     };
     let own = |registry: &Registry| {
         for body in bodies {
-            drop(black_box(accept(version, body, registry, range)));
+            drop(black_box(accept(version, body, registry, limits)));
         }
     };
     let warm = Registry::new();
