@@ -133,38 +133,45 @@ async fn compare(archive: &Archive, mut writer: Process, writer_port: u16, more:
     failed
 }
 
-/// Labels, values and series of the archive are those of who wrote it.
+/// Labels, values and series of the archive are those of who wrote it: after a while, because every
+/// kind of question is counted by a new series of who is asked.
 async fn lists_are_the_same(archive: &Archive, writer: &str) {
-    let external = |mut labels: Vec<String>| {
-        // Prometheus knows its external labels only outside.
-        labels.push("prometheus".to_owned());
-        labels.sort();
-        labels
-    };
-    let strings = |data: Value| serde_json::from_value::<Vec<String>>(data).unwrap();
-    let of = async |url: &str, path: &str, matcher: &str| {
-        let parameters = if matcher.is_empty() { vec![] } else { vec![("match[]", matcher)] };
-        ask(&archive.http, url, path, &parameters).await.unwrap()
-    };
+    let mut questions = vec![("series".to_owned(), "prometheus_http_requests_total")];
     for matcher in ["", "up", "{handler=~\"/api.*\"}"] {
-        let expected = external(strings(of(writer, "labels", matcher).await));
-        assert_eq!(strings(of(&archive.url, "labels", matcher).await), expected, "{matcher}");
-        for name in ["__name__", "handler", "nowhere"] {
-            let path = format!("label/{name}/values");
-            assert_eq!(of(&archive.url, &path, matcher).await, of(writer, &path, matcher).await, "{path} {matcher}");
-        }
+        questions.push(("labels".to_owned(), matcher));
+        questions.extend(["__name__", "handler", "nowhere"].map(|name| (format!("label/{name}/values"), matcher)));
     }
-    let sets = |mut data: Value| {
-        let series = data.as_array_mut().unwrap();
-        for labels in series.iter_mut() {
-            labels["prometheus"] = "lab".into();
-        }
-        let mut texts: Vec<_> = series.iter().map(Value::to_string).collect();
-        texts.sort();
-        texts
-    };
-    let matcher = "prometheus_http_requests_total";
-    assert_eq!(sets(of(&archive.url, "series", matcher).await), sets(of(writer, "series", matcher).await));
+    for (path, matcher) in questions {
+        let parameters = if matcher.is_empty() { vec![] } else { vec![("match[]", matcher)] };
+        eventually(LIMIT, &path, || async {
+            let found = ask(&archive.http, &archive.url, &path, &parameters).await?;
+            let expected = ask(&archive.http, writer, &path, &parameters).await?;
+            ensure!(
+                sorted(found.clone()) == sorted(with_external(&path, expected.clone())),
+                "{matcher}: archive {found}, Prometheus {expected}"
+            );
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// Prometheus knows its external labels only outside.
+fn with_external(path: &str, mut data: Value) -> Value {
+    let list = data.as_array_mut().unwrap();
+    match path {
+        "labels" => list.push("prometheus".into()),
+        "series" => list.iter_mut().for_each(|labels| labels["prometheus"] = "lab".into()),
+        _ => (),
+    }
+    data
+}
+
+fn sorted(data: Value) -> Vec<String> {
+    let mut texts: Vec<_> = data.as_array().unwrap().iter().map(Value::to_string).collect();
+    texts.sort();
+    texts
 }
 
 /// The order of series in an answer is not defined, and only the archive knows the external labels.
