@@ -51,14 +51,16 @@ impl LabelSet {
         if labels.len() > MAX_LABELS {
             return Err((LabelError::TooMany(labels.len()), labels));
         }
-        // Senders write them sorted, and none without a value.
-        if !labels.is_sorted() || labels.iter().any(|(_, value)| value.is_empty()) {
+        // Senders write them sorted, each once, and none without a value.
+        let is_in_order = labels.is_sorted_by(|one, next| one.0 < next.0);
+        if !is_in_order || labels.iter().any(|(_, value)| value.is_empty()) {
             labels.retain(|(name, value)| !value.is_empty() || name.is_empty());
             labels.sort_unstable();
         }
         let problem = match labels.first() {
             None => Some(LabelError::None),
             Some(("", _)) => Some(LabelError::EmptyName),
+            Some(_) if is_in_order => None,
             Some(_) => {
                 let twice = labels.windows(2).find(|pair| pair[0].0 == pair[1].0);
                 twice.map(|pair| LabelError::Duplicate(pair[0].0.to_owned()))
@@ -98,7 +100,14 @@ impl LabelSet {
 
     /// The value of a label.
     pub(crate) fn get(&self, wanted: &str) -> Option<&str> {
-        self.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+        let mut rest = &*self.0;
+        while let Some(name) = split(&mut rest) {
+            let value = split(&mut rest)?;
+            if name == wanted.as_bytes() {
+                return str::from_utf8(value).ok();
+            }
+        }
+        None
     }
 
     /// What an archive knows it by.

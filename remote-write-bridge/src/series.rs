@@ -4,7 +4,6 @@
 //! request of a series is parsed, checked and sorted. Who may write cannot make two label sets collide: the hash has a
 //! secret that is random in each process. What is not named for two hours is forgotten, which costs one more parsing.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -168,20 +167,24 @@ impl Registry {
         let mut series = self.series.write().unwrap_or_else(PoisonError::into_inner);
         let Map { by_key, by_job } = &mut *series;
         by_key.reserve(new.len());
-        for (key, found) in new {
-            found.named.store(now, Ordering::Relaxed);
-            match by_key.entry(key) {
-                // Two requests may have found the same one new.
-                Entry::Occupied(mut known) => drop(known.insert(found)),
-                Entry::Vacant(place) => {
-                    match by_job.get_mut(found.job()) {
-                        Some(count) => *count += 1,
-                        None => drop(by_job.insert(found.job().to_owned(), 1)),
-                    }
-                    place.insert(found);
-                }
+        let mut count = |job: String, added: usize| {
+            if added > 0 {
+                *by_job.entry(job).or_default() += added;
             }
+        };
+        // One after the other they are of one job, mostly.
+        let (mut job, mut before) = (String::new(), by_key.len());
+        for (key, found) in new {
+            if found.job() != job {
+                let done = std::mem::replace(&mut job, found.job().to_owned());
+                count(done, by_key.len() - before);
+                before = by_key.len();
+            }
+            found.named.store(now, Ordering::Relaxed);
+            // Two requests may have found the same one new.
+            by_key.insert(key, found);
         }
+        count(job, by_key.len() - before);
     }
 
     /// Whether metadata is in the log.

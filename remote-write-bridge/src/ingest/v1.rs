@@ -18,8 +18,11 @@ const SCATTERED: u64 = 2;
 const SERIES: u8 = 1 << 3 | 2;
 const LABEL: u8 = 1 << 3 | 2;
 const SAMPLE: u8 = 2 << 3 | 2;
+/// Of a label.
+const NAME: u8 = 1 << 3 | 2;
+const VALUE: u8 = 2 << 3 | 2;
 
-/// A request; its series have the message that has their labels.
+/// A request; its series have the message that has their labels, or the run of them that it begins with.
 pub(super) fn decode<'a>(request: Message<'a>, registry: &Registry) -> Result<Body<'a, Message<'a>>, ProtobufError> {
     let mut body = Body { series: Vec::new(), samples: Vec::new(), others: Vec::new(), metadata: Vec::new() };
     let mut fields = request.fields();
@@ -68,8 +71,12 @@ fn series<'a>(
             Some(_) => {}
         }
     }
-    let key = if scattered { registry.key(&gathered(message)?, SCATTERED) } else { registry.key(run, RUN) };
-    Ok(Found { key, labels: message, samples: body.samples.len() - first, others: body.others.len() - first_other })
+    let (key, labels) = if scattered {
+        (registry.key(&gathered(message)?, SCATTERED), message)
+    } else {
+        (registry.key(run, RUN), Message { bytes: run, ..message })
+    };
+    Ok(Found { key, labels, samples: body.samples.len() - first, others: body.others.len() - first_other })
 }
 
 fn metadata(message: Message<'_>) -> Result<Metadata, ProtobufError> {
@@ -130,6 +137,9 @@ pub(super) fn exemplar_value(message: Message<'_>) -> Result<(f64, i64), Protobu
 
 /// The labels of a series or an exemplar; `None` where they are not all text.
 fn pairs(message: Message<'_>) -> Result<Option<Pairs<'_>>, ProtobufError> {
+    if let Some(pairs) = run(message.bytes) {
+        return Ok(Some(pairs));
+    }
     let mut pairs = Vec::with_capacity(16);
     let mut fields = message.fields();
     let mut is_text = true;
@@ -143,6 +153,21 @@ fn pairs(message: Message<'_>) -> Result<Option<Pairs<'_>>, ProtobufError> {
         }
     }
     Ok(is_text.then_some(pairs))
+}
+
+/// Labels as senders write them: one after the other, names and values of less than 128 bytes, which is text as a whole.
+fn run(bytes: &[u8]) -> Option<Pairs<'_>> {
+    let mut rest = str::from_utf8(bytes).ok()?;
+    let mut pairs = Vec::with_capacity(16);
+    while let [LABEL, length @ 0..0x80, NAME, name @ 0..0x80, ..] = rest.as_bytes() {
+        let (label, others) = rest.split_at_checked(usize::from(*length) + 2)?;
+        let (name, value) = label.get(4..)?.split_at_checked(usize::from(*name))?;
+        let [VALUE, length @ 0..0x80, ..] = value.as_bytes() else { return None };
+        let value = value.get(2..).filter(|value| value.len() == usize::from(*length))?;
+        pairs.push((name, value));
+        rest = others;
+    }
+    rest.is_empty().then_some(pairs)
 }
 
 /// The name of a series whose labels are not all text.

@@ -3,6 +3,7 @@
 //! Strings stand once in a table, and labels are references into it. References differ from request to request, so a
 //! series is named by the hashes of its strings.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use super::{Body, Exemplar, Found, Labels, MetricKind, Raw, SeriesError, add, exemplar_labels, label_set, v1};
@@ -21,6 +22,8 @@ const MAX_REFERENCES: usize = 512;
 pub(super) struct Names<'a> {
     symbols: Vec<Message<'a>>,
     hashes: Vec<u128>,
+    /// The symbols as text, where they are: only looked at when there is a new series.
+    texts: OnceCell<Vec<Option<&'a str>>>,
     references: Vec<u32>,
 }
 
@@ -37,7 +40,7 @@ pub(super) fn decode<'a>(
 ) -> Result<(Body<'a, Place>, Names<'a>), ProtobufError> {
     let symbols = symbols(request)?;
     let hashes = symbols.iter().map(|symbol| registry.hash(symbol.bytes)).collect();
-    let mut names = Names { symbols, hashes, references: Vec::new() };
+    let mut names = Names { symbols, hashes, texts: OnceCell::new(), references: Vec::new() };
     let mut body = Body { series: Vec::new(), samples: Vec::new(), others: Vec::new(), metadata: Vec::new() };
     let (mut fields, mut key) = (request.fields(), Vec::new());
     while let Some((number, value)) = fields.next()? {
@@ -195,8 +198,16 @@ impl<'a> Names<'a> {
         if references.len() % 2 == 1 {
             return Err(SeriesError::Odd(references.len()));
         }
-        let text = |reference: u32| self.symbol(reference)?.text().map_err(|_| SeriesError::Utf8);
-        references.chunks_exact(2).map(|pair| Ok((text(pair[0])?, text(pair[1])?))).collect()
+        let texts = self.texts.get_or_init(|| self.symbols.iter().map(|symbol| symbol.text().ok()).collect());
+        let text = |reference: u32| match usize::try_from(reference).ok().and_then(|place| texts.get(place)) {
+            Some(text) => text.ok_or(SeriesError::Utf8),
+            None => Err(SeriesError::Symbol { found: reference, symbols: texts.len() }),
+        };
+        let mut pairs = Vec::with_capacity(references.len() / 2);
+        for pair in references.chunks_exact(2) {
+            pairs.push((text(pair[0])?, text(pair[1])?));
+        }
+        Ok(pairs)
     }
 
     fn symbol(&self, reference: u32) -> Result<Message<'a>, SeriesError> {
