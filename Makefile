@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check promqltest crash-archive bench-exporter bench-archive bench-fleet fuzz setup format clean
+.PHONY: help demo test check promqltest crash-archive outage-archive bench-exporter bench-archive bench-fleet fuzz setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ promqltest:
 ROUNDS ?= 1000
 crash-archive: setup
 	LYNCEUS_CRASH_ROUNDS=$(ROUNDS) cargo test --quiet --package lynceus-bridge --test it -- crash --nocapture
+
+## make outage-archive SERIES=100000   three hours of samples without ClickHouse: is it all there, how large does the bridge get, how fast does it catch up
+SERIES ?= 100000
+outage-archive: setup
+	LYNCEUS_OUTAGE_SERIES=$(SERIES) cargo test --quiet --package lynceus-bridge --test it -- outage --nocapture
 
 ## make bench-exporter   how fast and how small the exporter is, with its peers beside it (half an hour)
 ## make bench-exporter QUICK=1   a small estate without peers, to see whether the benchmark works

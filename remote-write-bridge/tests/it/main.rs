@@ -9,6 +9,7 @@ mod durability;
 mod erase;
 mod kinds;
 mod limits;
+mod outage;
 mod pairs;
 mod path;
 mod refusals;
