@@ -1,21 +1,43 @@
-//! What is sent: scrapes of 36,000 series with seven labels, 2,000 samples a request, in both versions.
+//! What is sent: scrapes of 36,000 series with seven labels, in the versions and shapes that senders have.
 
 use prost::Message;
 
 pub(crate) const SERIES: usize = 36_000;
-pub(crate) const SAMPLES_A_REQUEST: usize = 2_000;
-pub(crate) const ROUNDS: usize = 60;
+const ROUNDS: usize = 60;
 
 /// Milliseconds between two scrapes.
 const STEP: i64 = 15_000;
 
-/// Bodies, packed, in the order in which they are sent.
+/// How the samples are sent.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Shape {
+    pub(crate) version: Version,
+    pub(crate) samples_a_request: usize,
+    /// Of a hundred series so many are new in each scrape, in the place of others.
+    pub(crate) churn: usize,
+}
+
+/// Versions of remote write.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+impl Shape {
+    /// As Prometheus sends by default, once its targets are known.
+    pub(crate) const fn steady(version: Version) -> Self {
+        Self { version, samples_a_request: 2_000, churn: 0 }
+    }
+}
+
+/// Bodies of a shape.
 pub(crate) struct Corpus {
-    pub(crate) v1: Vec<Vec<u8>>,
-    pub(crate) v2: Vec<Vec<u8>>,
+    pub(crate) shape: Shape,
+    /// Packed, in the order in which they are sent.
+    pub(crate) bodies: Vec<bytes::Bytes>,
     /// The first scrape, unpacked.
-    pub(crate) plain_v1: Vec<Vec<u8>>,
-    pub(crate) plain_v2: Vec<Vec<u8>>,
+    pub(crate) plain: Vec<Vec<u8>>,
     pub(crate) now: i64,
 }
 
@@ -72,31 +94,33 @@ use messages::{Label, RequestV2, Sample, TimeSeries, TimeSeriesV2, WriteRequest}
 
 impl Corpus {
     /// Ends now, so that no receiver finds it too old.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(shape: Shape) -> Self {
         let now = jiff::Timestamp::now().as_millisecond();
-        let labels: Vec<_> = (0..SERIES).map(labels).collect();
-        let mut corpus = Self { v1: Vec::new(), v2: Vec::new(), plain_v1: Vec::new(), plain_v2: Vec::new(), now };
+        let mut labels: Vec<_> = (0..SERIES).map(|place| labels(place, 0)).collect();
+        let mut corpus = Self { shape, bodies: Vec::new(), plain: Vec::new(), now };
         for round in 0..ROUNDS {
-            for first in (0..SERIES).step_by(SAMPLES_A_REQUEST) {
-                let places = first..first + SAMPLES_A_REQUEST;
-                let sample = |place: usize| Sample { value: value(place, round), timestamp: time(now, place, round) };
-                let of = |place: usize| TimeSeries { labels: labels[place].clone(), samples: vec![sample(place)] };
-                let v1 = WriteRequest { timeseries: places.clone().map(of).collect() }.encode_to_vec();
-                let mut symbols = Symbols::default();
-                let mut of = |place: usize| TimeSeriesV2 {
-                    labels_refs: labels[place]
-                        .iter()
-                        .flat_map(|l| [symbols.of(&l.name), symbols.of(&l.value)])
-                        .collect(),
-                    samples: vec![sample(place)],
+            for (place, labels) in labels.iter_mut().enumerate() {
+                if round > 0 && (place + round * 37) % 100 < shape.churn {
+                    *labels = self::labels(place, round);
+                }
+            }
+            for first in (0..SERIES).step_by(shape.samples_a_request) {
+                let series = (first..first + shape.samples_a_request).map(|place| {
+                    let sample = Sample { value: value(place, round), timestamp: time(now, place, round) };
+                    (labels[place].clone(), sample)
+                });
+                let body = match shape.version {
+                    Version::V1 => WriteRequest {
+                        timeseries: series
+                            .map(|(labels, sample)| TimeSeries { labels, samples: vec![sample] })
+                            .collect(),
+                    }
+                    .encode_to_vec(),
+                    Version::V2 => version_2(series).encode_to_vec(),
                 };
-                let timeseries = places.map(&mut of).collect();
-                let v2 = RequestV2 { symbols: symbols.texts, timeseries }.encode_to_vec();
-                corpus.v1.push(pack(&v1));
-                corpus.v2.push(pack(&v2));
+                corpus.bodies.push(snap::raw::Encoder::new().compress_vec(&body).unwrap_or_default().into());
                 if round == 0 {
-                    corpus.plain_v1.push(v1);
-                    corpus.plain_v2.push(v2);
+                    corpus.plain.push(body);
                 }
             }
         }
@@ -106,6 +130,18 @@ impl Corpus {
     pub(crate) fn samples(&self) -> usize {
         SERIES * ROUNDS
     }
+}
+
+/// Strings stand once, labels refer to them.
+fn version_2(series: impl Iterator<Item = (Vec<Label>, Sample)>) -> RequestV2 {
+    let mut symbols = Symbols::default();
+    let timeseries = series
+        .map(|(labels, sample)| TimeSeriesV2 {
+            labels_refs: labels.iter().flat_map(|l| [symbols.of(&l.name), symbols.of(&l.value)]).collect(),
+            samples: vec![sample],
+        })
+        .collect();
+    RequestV2 { symbols: symbols.texts, timeseries }
 }
 
 struct Symbols {
@@ -132,12 +168,8 @@ impl Symbols {
     }
 }
 
-fn pack(body: &[u8]) -> Vec<u8> {
-    snap::raw::Encoder::new().compress_vec(body).unwrap_or_default()
-}
-
-/// 24 metrics of 1,500 virtual machines.
-fn labels(place: usize) -> Vec<Label> {
+/// 24 metrics of 1,500 virtual machines; what is new in a round is another machine in the place of one.
+fn labels(place: usize, round: usize) -> Vec<Label> {
     let (vm, metric) = (place / 24, place % 24);
     let label = |name: &str, value: String| Label { name: name.to_owned(), value };
     vec![
@@ -147,13 +179,13 @@ fn labels(place: usize) -> Vec<Label> {
         label("team", format!("team-{}", vm % 20)),
         label("vcenter", "vc01.example.net".to_owned()),
         label("vm", format!("web-{vm:05}.prod.example.net")),
-        label("vm_id", format!("502a1b2c-{vm:04x}-4000-8000-0123456789ab")),
+        label("vm_id", format!("502a1b2c-{vm:04x}-4000-8000-0123456789{round:02x}")),
     ]
 }
 
 /// Scrapes of one target share their millisecond.
 fn time(now: i64, place: usize, round: usize) -> i64 {
-    let jitter = (place / SAMPLES_A_REQUEST + round * 7) % 5;
+    let jitter = (place / 2_000 + round * 7) % 5;
     // At most some minutes.
     now - (ROUNDS - round) as i64 * STEP + jitter as i64
 }

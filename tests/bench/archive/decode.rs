@@ -22,22 +22,15 @@ pub(crate) struct Decoded {
     pub(crate) new: f64,
 }
 
-pub(crate) fn all(corpus: &Corpus) -> Vec<Decoded> {
-    let v1 = |body: &[u8]| drop(black_box(messages::WriteRequest::decode(body)));
-    let v2 = |body: &[u8]| drop(black_box(messages::RequestV2::decode(body)));
+pub(crate) fn all(v1: &Corpus, v2: &Corpus) -> Vec<Decoded> {
     vec![
-        measure("1.0", Version::V1, corpus, &corpus.plain_v1, v1),
-        measure("2.0", Version::V2, corpus, &corpus.plain_v2, v2),
+        measure("1.0", Version::V1, v1, |body| drop(black_box(messages::WriteRequest::decode(body)))),
+        measure("2.0", Version::V2, v2, |body| drop(black_box(messages::RequestV2::decode(body)))),
     ]
 }
 
-fn measure(
-    name: &'static str,
-    version: Version,
-    corpus: &Corpus,
-    bodies: &[Vec<u8>],
-    prost: impl Fn(&[u8]),
-) -> Decoded {
+fn measure(name: &'static str, version: Version, corpus: &Corpus, prost: impl Fn(&[u8])) -> Decoded {
+    let bodies = &corpus.plain;
     let limits = Limits {
         now: corpus.now,
         retention: Duration::from_secs(86_400 * 730),

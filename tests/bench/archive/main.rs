@@ -7,6 +7,7 @@
 mod corpus;
 mod decode;
 mod receive;
+mod receiver;
 mod report;
 #[path = "../text.rs"]
 #[expect(dead_code, reason = "shared with the exporter's benchmark")]
@@ -17,14 +18,13 @@ mod usage;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, Shape, Version};
 use crate::report::Report;
 
-#[tokio::main]
 #[expect(clippy::print_stderr, clippy::print_stdout, reason = "speaks to the person at the terminal")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     lynceus_service::tls::install_provider();
-    match run().await {
+    match run() {
         Ok(report) => {
             print!("{report}");
             let (held, all) = report.held();
@@ -38,11 +38,14 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> anyhow::Result<Report> {
+fn run() -> anyhow::Result<Report> {
+    // Before there are other threads.
+    receiver::step_aside()?;
     let peers = std::env::var_os("LYNCEUS_PEERS").map(PathBuf::from);
-    let corpus = Corpus::new();
-    let decoded = decode::all(&corpus);
-    let received = receive::all(&corpus, peers.as_deref()).await?;
+    let [v1, v2] = [Version::V1, Version::V2].map(|version| Corpus::new(Shape::steady(version)));
+    let decoded = decode::all(&v1, &v2);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let received = runtime.block_on(receive::all(vec![v1, v2], peers.as_deref()))?;
     let report = Report::new(decoded, received);
     report.save()?;
     Ok(report)

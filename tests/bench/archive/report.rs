@@ -6,7 +6,7 @@ use lynceus_demo::repository;
 use serde::Serialize;
 
 use crate::decode::Decoded;
-use crate::receive::Received;
+use crate::receive::{OWN, PROMETHEUS, Received, STORED, VICTORIA};
 
 #[derive(Serialize)]
 pub(crate) struct Report {
@@ -38,14 +38,17 @@ impl Report {
             goal("new series", *new, 1.0 / 3.0);
         }
         let of = |name: &str| received.iter().find(|received| received.name == name);
-        let own = of("lynceus, 1.0, log only").map(|received| received.acknowledged);
+        let own = of(OWN).map(|received| received.acknowledged);
         let against = |peer: &str| Some(own? / of(peer)?.acknowledged);
         let goal = |what: &str, value, limit| Goal { what: what.to_owned(), value, limit };
-        goals.push(goal("until the answer, against Prometheus", against("Prometheus 2.42, 1.0"), 0.1));
-        goals.push(goal("until the answer, against victoria-metrics", against("victoria-metrics, 1.0"), 0.25));
+        goals.push(goal("until the answer, against Prometheus", against(PROMETHEUS), 0.1));
+        goals.push(goal("until the answer, against victoria-metrics", against(VICTORIA), 0.25));
         goals.push(goal("until the answer, CPU s by a million samples", own, 0.6));
-        let stored = of("lynceus, 1.0").and_then(|received| received.stored);
+        let stored = of(STORED).and_then(|received| received.stored);
         goals.push(goal("bridge until the engine has it, CPU s by a million samples", stored, 1.5));
+        let both = of(STORED).and_then(|received| Some(received.stored? + received.engine?));
+        let against = of(VICTORIA).and_then(|victoria| Some(both? / victoria.acknowledged));
+        goals.push(goal("bridge and engine, against victoria-metrics until its answer", against, 1.0));
         Self { decoded, received, goals }
     }
 
@@ -68,20 +71,20 @@ impl Goal {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<30} {:>10} {:>14} {:>12}", "decoding, ns a sample", "prost", "known series", "new series")?;
+        writeln!(f, "{:<40} {:>10} {:>14} {:>12}", "decoding, ns a sample", "prost", "known series", "new series")?;
         for Decoded { version, prost, known, new } in &self.decoded {
-            writeln!(f, "{version:<30} {prost:>10.0} {known:>14.0} {new:>12.0}")?;
+            writeln!(f, "{version:<40} {prost:>10.0} {known:>14.0} {new:>12.0}")?;
         }
         let head = "CPU s by a million samples";
         writeln!(
             f,
-            "\n{head:<30} {:>10} {:>10} {:>10} {:>10} {:>10}",
+            "\n{head:<40} {:>10} {:>10} {:>10} {:>10} {:>10}",
             "answered", "stored", "engine", "wall s", "peak MB"
         )?;
         let number = |number: Option<f64>| number.map_or("-".to_owned(), |number| format!("{number:.2}"));
         for Received { name, wall, acknowledged, stored, engine, memory } in &self.received {
             let (stored, engine) = (number(*stored), number(*engine));
-            writeln!(f, "{name:<30} {acknowledged:>10.2} {stored:>10} {engine:>10} {wall:>10.1} {memory:>10.0}")?;
+            writeln!(f, "{name:<40} {acknowledged:>10.2} {stored:>10} {engine:>10} {wall:>10.1} {memory:>10.0}")?;
         }
         writeln!(f, "\n{:<62} {:>10} {:>10}", "goals", "measured", "at most")?;
         for goal in &self.goals {
