@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check promqltest crash-archive outage-archive bench-exporter bench-archive bench-fleet fuzz setup format clean
+.PHONY: help demo test check promqltest crash-archive outage-archive bench-exporter bench-archive bench-storage bench-fleet fuzz setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -57,6 +57,11 @@ bench-exporter: setup
 bench-archive: setup
 	cargo build --release --package lynceus-bridge
 	cargo bench --package lynceus-e2e --bench archive
+
+## make bench-storage    what samples cost on disk, in this and other layouts, beside victoria-metrics
+bench-storage: setup
+	cargo build --release --package lynceus-bridge
+	cargo bench --package lynceus-e2e --bench storage
 
 ## make bench-fleet    how fast and how small the fleet simulator is, with vcsim beside it
 bench-fleet: setup

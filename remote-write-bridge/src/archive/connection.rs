@@ -111,8 +111,8 @@ impl Connection {
     }
 
     /// The statements for an empty server.
-    pub(crate) fn statements(&self, codec: &str) -> Vec<String> {
-        schema::print(&self.ddl(), codec)
+    pub(crate) fn statements(&self) -> Vec<String> {
+        schema::print(&self.ddl())
     }
 
     /// The table that has the data of a node, and that one as `ALTER TABLE` names it on all nodes.

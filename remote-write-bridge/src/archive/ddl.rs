@@ -78,10 +78,9 @@ impl Ddl {
             .replace(ENGINE, &format!("ENGINE = ReplicatedReplacingMergeTree('{path}', '{{shard}}-{{replica}}')"))
     }
 
-    /// The statements of a migration. `codec` is that of numbers.
-    pub(super) fn statements(&self, migration: &Migration, codec: &str) -> Vec<String> {
-        let seconds = self.retention.as_secs().to_string();
-        let sql = migration.sql.replace("{value_codec}", codec).replace("{retention_seconds}", &seconds);
+    /// The statements of a migration.
+    pub(super) fn statements(&self, migration: &Migration) -> Vec<String> {
+        let sql = migration.sql.replace("{retention_seconds}", &self.retention.as_secs().to_string());
         sql.trim_end().trim_end_matches(';').split(";\n").flat_map(|statement| self.placed(statement.trim())).collect()
     }
 
@@ -204,8 +203,7 @@ mod tests {
 
     #[test]
     fn on_a_cluster_each_table_is_two() {
-        let all: Vec<_> =
-            MIGRATIONS.iter().flat_map(|migration| ddl(Some("main")).statements(migration, "ZSTD(1)")).collect();
+        let all: Vec<_> = MIGRATIONS.iter().flat_map(|migration| ddl(Some("main")).statements(migration)).collect();
         assert_eq!(all.len(), 18);
         for pair in all.chunks(2) {
             let table = created(&pair[1]).unwrap();
@@ -216,8 +214,7 @@ mod tests {
         }
         assert!(all[12].contains("'{replica}', made)\n"), "{}", all[12]);
         assert!(all[14].contains("AS rollup_1h_local\n"), "{}", all[14]);
-        let single: Vec<_> =
-            MIGRATIONS.iter().flat_map(|migration| ddl(None).statements(migration, "ZSTD(1)")).collect();
+        let single: Vec<_> = MIGRATIONS.iter().flat_map(|migration| ddl(None).statements(migration)).collect();
         assert!(single.len() == 9 && single.iter().all(|statement| !statement.contains("local")));
     }
 }

@@ -50,17 +50,12 @@ pub(super) async fn prepare(client: Client, ddl: &Ddl) -> Result<(), SchemaError
     if found > known {
         return Err(SchemaError::Newer { database: database.clone(), found, known });
     }
-    let (codec, setting) = value_codec(&client).await?;
-    let client = match setting {
-        Some(setting) => client.with_setting(setting, "1"),
-        None => client,
-    };
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
-        for statement in ddl.statements(migration, codec) {
+        for statement in ddl.statements(migration) {
             client.query(&statement).execute().await?;
         }
         client.query(&record(migration.version, migration.name)).execute().await?;
-        info!(database, version = migration.version, name = migration.name, codec, "migrated the schema");
+        info!(database, version = migration.version, name = migration.name, "migrated the schema");
     }
     keep_retention(&client, ddl).await?;
     info!(database, clickhouse = server, "the archive is ready");
@@ -68,10 +63,10 @@ pub(super) async fn prepare(client: Client, ddl: &Ddl) -> Result<(), SchemaError
 }
 
 /// All statements that an empty server needs, in their order.
-pub(super) fn print(ddl: &Ddl, codec: &str) -> Vec<String> {
+pub(super) fn print(ddl: &Ddl) -> Vec<String> {
     let mut all = vec![ddl.create_database(), format!("USE `{}`", ddl.database), ddl.create_applied()];
     for migration in &MIGRATIONS {
-        all.extend(ddl.statements(migration, codec));
+        all.extend(ddl.statements(migration));
         all.push(record(migration.version, migration.name));
     }
     all
@@ -167,16 +162,6 @@ async fn create_query(client: &Client, database: &str, table: &str) -> Result<Op
 /// The newest migration that was applied.
 async fn applied(client: &Client) -> Result<u32, SchemaError> {
     Ok(client.query("SELECT max(version) FROM schema_migrations").fetch_one().await?)
-}
-
-/// ALP stores gauges in a third of what ZSTD alone needs, but is behind a setting whose name depends on the version.
-async fn value_codec(client: &Client) -> Result<(&'static str, Option<String>), SchemaError> {
-    let alp = "SELECT name FROM system.settings WHERE name IN ('enable_alp_codec', 'allow_experimental_codecs') \
-               AND (SELECT count() FROM system.codecs WHERE name = 'ALP') > 0 ORDER BY name DESC LIMIT 1";
-    Ok(match client.query(alp).fetch_optional::<String>().await? {
-        Some(setting) => ("ALP, ZSTD(1)", Some(setting)),
-        None => ("ZSTD(3)", None),
-    })
 }
 
 /// The TTL follows the config. ClickHouse applies it to what is stored, in the background.

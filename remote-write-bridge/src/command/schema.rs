@@ -24,11 +24,7 @@ pub struct Options {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Print the statements that make the tables on an empty server or cluster
-    Print {
-        /// Codec of numbers; ALP needs `SET enable_alp_codec = 1`, or `allow_experimental_codecs` before ClickHouse 26.9
-        #[arg(long, value_name = "CODEC", default_value = "ALP, ZSTD(1)")]
-        value_codec: String,
-    },
+    Print,
     /// Make or migrate the tables now, as the daemon does when it starts
     Apply,
     /// Say what is other than this version expects; change nothing
@@ -55,8 +51,8 @@ pub async fn run(options: Options) -> ExitCode {
     };
     let fine = format!("database `{database}` is as this version needs it\n");
     let outcome = match options.task {
-        Task::Print { value_codec } => {
-            let statements = connection.statements(&value_codec);
+        Task::Print => {
+            let statements = connection.statements();
             Ok((statements.into_iter().map(|statement| statement + ";\n\n").collect(), true))
         }
         Task::Apply => connection.check().await.map(|()| (fine, true)),

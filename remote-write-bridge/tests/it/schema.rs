@@ -23,7 +23,8 @@ async fn the_tables_are_as_the_contract_says_and_survive_a_restart() {
         "ttl_only_drop_parts = 1",
         "fsync_after_insert = 1",
         "fsync_part_directory = 1",
-        "CODEC(ALP, ZSTD(1))",
+        "CODEC(Delta(8), ZSTD(3))",
+        "SETTINGS (min_compress_block_size = 524288, max_compress_block_size = 524288)",
     ] {
         assert!(table.contains(clause), "{clause} in {table}");
     }
@@ -203,7 +204,7 @@ async fn the_printed_statements_make_what_the_bridge_makes() {
     let (code, statements) =
         schema(&archive, &["print"], "clickhouse:\n  url: http://127.0.0.1:{port}\n  database: copied\n");
     assert_eq!(code, 0, "{statements}");
-    let url = format!("http://127.0.0.1:{}/?enable_alp_codec=1", archive.clickhouse_port);
+    let url = format!("http://127.0.0.1:{}/?wait_end_of_query=1", archive.clickhouse_port);
     let run = async |url: String, sql: &str| {
         let answer = archive.http.post(url).body(sql.to_owned()).send().await.unwrap();
         let (status, text) = (answer.status(), answer.text().await.unwrap());

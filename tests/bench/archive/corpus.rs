@@ -2,6 +2,8 @@
 
 use prost::Message;
 
+use crate::messages::{Label, Sample, TimeSeries, WriteRequest};
+
 pub(crate) const SERIES: usize = 36_000;
 const ROUNDS: usize = 60;
 
@@ -41,56 +43,21 @@ pub(crate) struct Corpus {
     pub(crate) now: i64,
 }
 
-/// The messages, as prost has them: what the bridge's own decoder is compared with.
-pub(crate) mod messages {
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct WriteRequest {
-        #[prost(message, repeated, tag = "1")]
-        pub(crate) timeseries: Vec<TimeSeries>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct TimeSeries {
-        #[prost(message, repeated, tag = "1")]
-        pub(crate) labels: Vec<Label>,
-        #[prost(message, repeated, tag = "2")]
-        pub(crate) samples: Vec<Sample>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct Label {
-        #[prost(string, tag = "1")]
-        pub(crate) name: String,
-        #[prost(string, tag = "2")]
-        pub(crate) value: String,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct Sample {
-        #[prost(double, tag = "1")]
-        pub(crate) value: f64,
-        #[prost(int64, tag = "2")]
-        pub(crate) timestamp: i64,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct RequestV2 {
-        #[prost(string, repeated, tag = "4")]
-        pub(crate) symbols: Vec<String>,
-        #[prost(message, repeated, tag = "5")]
-        pub(crate) timeseries: Vec<TimeSeriesV2>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub(crate) struct TimeSeriesV2 {
-        #[prost(uint32, repeated, tag = "1")]
-        pub(crate) labels_refs: Vec<u32>,
-        #[prost(message, repeated, tag = "2")]
-        pub(crate) samples: Vec<Sample>,
-    }
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RequestV2 {
+    #[prost(string, repeated, tag = "4")]
+    pub(crate) symbols: Vec<String>,
+    #[prost(message, repeated, tag = "5")]
+    pub(crate) timeseries: Vec<TimeSeriesV2>,
 }
 
-use messages::{Label, RequestV2, Sample, TimeSeries, TimeSeriesV2, WriteRequest};
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TimeSeriesV2 {
+    #[prost(uint32, repeated, tag = "1")]
+    pub(crate) labels_refs: Vec<u32>,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) samples: Vec<Sample>,
+}
 
 impl Corpus {
     /// Ends now, so that no receiver finds it too old.

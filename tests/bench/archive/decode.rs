@@ -8,7 +8,8 @@ use lynceus_bridge::series::Registry;
 use prost::Message;
 use serde::Serialize;
 
-use crate::corpus::{Corpus, SERIES, messages};
+use crate::corpus::{Corpus, RequestV2, SERIES};
+use crate::messages::WriteRequest;
 use crate::text::median;
 
 const REPEATS: usize = 21;
@@ -24,8 +25,8 @@ pub(crate) struct Decoded {
 
 pub(crate) fn all(v1: &Corpus, v2: &Corpus) -> Vec<Decoded> {
     vec![
-        measure("1.0", Version::V1, v1, |body| drop(black_box(messages::WriteRequest::decode(body)))),
-        measure("2.0", Version::V2, v2, |body| drop(black_box(messages::RequestV2::decode(body)))),
+        measure("1.0", Version::V1, v1, |body| drop(black_box(WriteRequest::decode(body)))),
+        measure("2.0", Version::V2, v2, |body| drop(black_box(RequestV2::decode(body)))),
     ]
 }
 

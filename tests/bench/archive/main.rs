@@ -6,7 +6,11 @@
 
 mod corpus;
 mod decode;
+#[path = "../messages.rs"]
+mod messages;
 mod receive;
+#[path = "../receiver.rs"]
+#[expect(dead_code, reason = "shared with the storage benchmark")]
 mod receiver;
 mod report;
 #[path = "../text.rs"]

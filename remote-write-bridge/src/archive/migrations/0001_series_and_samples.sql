@@ -15,13 +15,14 @@ SETTINGS ttl_only_drop_parts = 1,
          fsync_after_insert = 1,
          fsync_part_directory = 1;
 
--- One row per series and time. Rows that arrive twice are merged into one; read with FINAL.
+-- One row per series and time. Rows that arrive twice are merged into one; read with FINAL. All series of a scrape have the
+-- same times, so a block of times that holds several series costs little more than one of them (make bench-storage).
 CREATE TABLE IF NOT EXISTS samples
 (
     vm_key    UInt64 CODEC(ZSTD(1)),
     series_id UInt128 CODEC(ZSTD(1)),
-    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
-    value     Float64 CODEC({value_codec})
+    timestamp DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)) SETTINGS (min_compress_block_size = 524288, max_compress_block_size = 524288),
+    value     Float64 CODEC(Delta, ZSTD(3))
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMMDD(timestamp)

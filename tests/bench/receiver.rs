@@ -33,7 +33,21 @@ pub(crate) struct Receiver {
     pub(crate) process: Process,
     pub(crate) base: String,
     pub(crate) engine: Option<Process>,
-    _dirs: [TempDir; 2],
+    engine_port: u16,
+    dir: TempDir,
+    _in_memory: TempDir,
+}
+
+impl Receiver {
+    /// Where its data are.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the engine takes SQL.
+    pub(crate) fn engine_url(&self, database: &str) -> String {
+        format!("http://127.0.0.1:{}/?database={database}", self.engine_port)
+    }
 }
 
 impl Kind {
@@ -53,13 +67,12 @@ impl Kind {
         let in_memory = tempfile::tempdir_in("/dev/shm")?;
         let port = free_port();
         let base = format!("http://127.0.0.1:{port}");
-        let mut engine = None;
+        let (mut engine, engine_port) = (None, free_port());
         let mut command = Command::new("taskset");
         command.args(["--cpu-list", CPU]).arg(program);
         let listen = format!("127.0.0.1:{port}");
         let ready = match self {
             Self::Bridge { engine: has_engine, disk } => {
-                let engine_port = free_port();
                 if has_engine {
                     engine = Some(parts::clickhouse(&dir.path().join("engine"), engine_port).await?);
                 }
@@ -92,7 +105,7 @@ impl Kind {
             })
             .await?;
         }
-        Ok(Receiver { process, base, engine, _dirs: [dir, in_memory] })
+        Ok(Receiver { process, base, engine, engine_port, dir, _in_memory: in_memory })
     }
 }
 
