@@ -24,6 +24,7 @@ mod app;
 mod archive;
 mod batch;
 mod body;
+mod chunk;
 mod command;
 mod config;
 mod fetch;
