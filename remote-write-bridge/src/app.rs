@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) wal: Wal,
     pub(crate) metrics: Metrics,
+    /// For what goes on when a handler has answered.
+    pub(crate) host: Host,
     lives: Lives,
 }
 
@@ -67,13 +69,13 @@ impl Shared {
 /// Config and the limits made from it, replaced together.
 pub(crate) struct Live {
     pub(crate) config: Config,
-    pub(crate) reads: Semaphore,
+    pub(crate) reads: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
 }
 
 impl Live {
     fn new(config: Config) -> Self {
-        let reads = Semaphore::new(config.read.max_concurrent);
+        let reads = Arc::new(Semaphore::new(config.read.max_concurrent));
         let bodies = Arc::new(Semaphore::new(BODIES_IN_MEMORY * units(config.ingest.max_body_bytes)));
         Self { config, reads, bodies }
     }
@@ -123,7 +125,8 @@ impl Daemon for App {
         let (wal, reader) = wal::open(&args.storage_path.join("wal"), &replica_label, metrics.clone())?;
         let pairs = Pairs::load(&args.storage_path, metrics.clone())?;
         let dirty = Arc::new(Dirty::load(&args.storage_path)?);
-        let shared = Shared { archive: archive.clone(), registry: Registry::new(), wal, metrics, lives };
+        let shared =
+            Shared { archive: archive.clone(), registry: Registry::new(), wal, metrics, host: host.clone(), lives };
         let writer = Writer {
             archive: archive.clone(),
             lives: shared.lives.clone(),

@@ -1,5 +1,7 @@
 //! Series with their samples and histograms, out of ClickHouse and within limits.
 
+mod scan;
+
 use std::collections::HashMap;
 
 use tracing::debug;
@@ -9,6 +11,7 @@ use crate::config::ReadLimits;
 use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
 use crate::select::Selection;
+pub(crate) use scan::Scan;
 
 /// What one request may still fetch.
 #[derive(Debug, Clone)]
@@ -47,15 +50,7 @@ impl Budget {
         selection: &Selection,
         metrics: &Metrics,
     ) -> Result<Fetched, ArchiveError> {
-        let limits = &self.limits;
-        let named = |error| match error {
-            // The limit that the user knows, not what is left of it.
-            ArchiveError::TooMany { what, .. } => {
-                let limit = if what == "series" { limits.max_series } else { limits.max_samples };
-                ArchiveError::TooMany { what, limit }
-            }
-            other => other,
-        };
+        let named = |error| self.named(error);
         let most = self.series;
         let series: Vec<SeriesRow> =
             connection.fetch(|client| selection.series(client, most + 1), "series", most).await.map_err(named)?;
@@ -74,6 +69,13 @@ impl Budget {
         metrics.read_series.inc_by(series.len() as u64);
         debug!(series = series.len(), samples = samples.len(), histograms = histograms.len(), "fetched");
         Ok(Fetched { series, samples, histograms })
+    }
+
+    /// With the limit that the user knows, not what is left of it.
+    fn named(&self, error: ArchiveError) -> ArchiveError {
+        let ArchiveError::TooMany { what, .. } = error else { return error };
+        let limit = if what == "series" { self.limits.max_series } else { self.limits.max_samples };
+        ArchiveError::TooMany { what, limit }
     }
 }
 

@@ -111,6 +111,10 @@ impl Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
     Answered,
+    /// Answered with chunks, to the end.
+    Streamed,
+    /// Who asked for a stream went away, or took nothing of it for too long.
+    Abandoned,
     /// Not a request that is understood, or its answer is over a limit: 400 or 415.
     Refused,
     /// ClickHouse did not answer, or too many read already: 503.
@@ -118,11 +122,13 @@ pub(crate) enum ReadOutcome {
 }
 
 impl ReadOutcome {
-    const ALL: [Self; 3] = [Self::Answered, Self::Refused, Self::Unavailable];
+    const ALL: [Self; 5] = [Self::Answered, Self::Streamed, Self::Abandoned, Self::Refused, Self::Unavailable];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
+            Self::Streamed => "streamed",
+            Self::Abandoned => "abandoned",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
         }

@@ -1,8 +1,10 @@
-//! `POST /api/v1/read`: remote read, with samples as response type.
+//! `POST /api/v1/read`: remote read, as a stream of chunks or as samples.
 //!
-//! The answer is what was written, bit for bit: stale markers included, nothing thinned, series sorted by their labels.
-//! It is built in memory, so both limits of the config hold for all queries of a request together. A client that
-//! disconnects ends it.
+//! The answer is what was written, bit for bit: stale markers included, nothing thinned, series sorted by their labels. Both
+//! limits of the config hold for all queries of a request together. Of the types that a client accepts the first one that is
+//! known here is taken; samples are built in memory. A client that disconnects ends it.
+
+mod chunked;
 
 use std::sync::Arc;
 
@@ -21,8 +23,8 @@ use crate::fetch::{Budget, FetchedSeries};
 use crate::metrics::ReadOutcome;
 use crate::select::Selection;
 use crate::wire::{
-    self, Histogram, Label, LabelMatcher, MatcherType, QueryResult, ReadRequest, ReadResponse, ResponseType, Sample,
-    TimeSeries, WireError,
+    self, Histogram, Label, LabelMatcher, MatcherType, Query, QueryResult, ReadRequest, ReadResponse, ResponseType,
+    Sample, TimeSeries, WireError,
 };
 
 const MESSAGE: &str = "prometheus.ReadRequest";
@@ -36,7 +38,7 @@ enum ReadError {
     Body(#[from] BodyError),
     #[error(transparent)]
     Wire(#[from] WireError),
-    #[error("expected SAMPLES among the accepted response types, found {0:?}")]
+    #[error("expected 0 (SAMPLES) or 1 (STREAMED_XOR_CHUNKS) among the accepted response types, found {0:?}")]
     ResponseType(Vec<i32>),
     #[error("matcher of label `{label}`: expected one of the types 0 to 3 (=, !=, =~, !~), found {found}")]
     Matcher { label: String, found: i32 },
@@ -73,25 +75,15 @@ impl ReadError {
 
 /// The handler.
 pub(crate) async fn read(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    match answer(&shared, request).await {
-        Ok(body) => {
-            shared.metrics.read_request(ReadOutcome::Answered);
-            let headers = [
-                (header::CONTENT_TYPE, HeaderValue::from_static(wire::CONTENT_TYPE)),
-                (header::CONTENT_ENCODING, HeaderValue::from_static("snappy")),
-            ];
-            (headers, body).into_response()
-        }
-        Err(error) => {
-            let (status, outcome) = error.outcome();
-            shared.metrics.read_request(outcome);
-            warn!(%error, %status, "a read request is refused");
-            (status, format!("{error}\n")).into_response()
-        }
-    }
+    answer(&shared, request).await.unwrap_or_else(|error| {
+        let (status, outcome) = error.outcome();
+        shared.metrics.read_request(outcome);
+        warn!(%error, %status, "a read request is refused");
+        (status, format!("{error}\n")).into_response()
+    })
 }
 
-async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError> {
+async fn answer(shared: &Shared, request: Request) -> Result<Response, ReadError> {
     let live = shared.live();
     let (parts, body) = request.into_parts();
     let text = |name| header_text(&parts.headers, name);
@@ -102,33 +94,55 @@ async fn answer(shared: &Shared, request: Request) -> Result<Vec<u8>, ReadError>
     }
     let body = receive(body, MAX_BODY_BYTES).await?;
     let request: ReadRequest = wire::decode(&body, MESSAGE, MAX_BODY_BYTES)?;
-    let types = request.accepted_response_types;
-    if !types.is_empty() && !types.contains(&(ResponseType::Samples as i32)) {
-        return Err(ReadError::ResponseType(types));
-    }
+    let response_type = response_type(request.accepted_response_types)?;
+    // Prometheus asks for its own replica; what is stored has no such label.
+    let replica_label = &live.config.ingest.replica_label;
+    let selection = |query: &Query| {
+        let matchers = query.matchers.iter().filter(|matcher| matcher.name != *replica_label);
+        let matchers = matchers.map(matcher).collect::<Result<_, _>>()?;
+        Ok(Selection::new(query.start_timestamp_ms, query.end_timestamp_ms, &[matchers]))
+    };
+    let selections: Vec<Selection> = request.queries.iter().map(selection).collect::<Result<_, ReadError>>()?;
     let connection = shared.archive.prepared()?;
 
     let limit = live.config.read.max_concurrent;
-    let Ok(_place) = timeout(live.config.clickhouse.request_timeout, live.reads.acquire()).await else {
-        return Err(ReadError::Busy { limit });
-    };
+    let place = timeout(live.config.clickhouse.request_timeout, live.reads.clone().acquire_owned()).await;
+    // The semaphore is never closed.
+    let Ok(Ok(place)) = place else { return Err(ReadError::Busy { limit }) };
     let mut budget = Budget::new(live.config.read.clone());
+    if response_type == ResponseType::StreamedXorChunks {
+        let mut scans = Vec::new();
+        for selection in selections {
+            scans.push(budget.scan(connection.clone(), selection, &shared.metrics).await?);
+        }
+        let (response, work) = chunked::stream(scans, place, shared.metrics.clone());
+        shared.host.spawn("read", work);
+        return Ok(response);
+    }
     let mut response = ReadResponse::default();
-    for query in &request.queries {
-        // Prometheus asks for its own replica; what is stored has no such label.
-        let replica_label = &live.config.ingest.replica_label;
-        let matchers = query.matchers.iter().filter(|matcher| matcher.name != *replica_label);
-        let matchers = matchers.map(matcher).collect::<Result<_, _>>()?;
-        let selection = Selection::new(query.start_timestamp_ms, query.end_timestamp_ms, &[matchers]);
+    for selection in selections {
         let fetched = budget.fetch(&connection, &selection, &shared.metrics).await?;
         let timeseries = fetched.series().into_iter().map(time_series).collect::<Result<_, _>>()?;
         response.results.push(QueryResult { timeseries });
     }
     // Packing a large answer takes a second of CPU.
-    tokio::task::spawn_blocking(move || wire::encode(&response))
-        .await
-        .map_err(|_| ReadError::Busy { limit })?
-        .map_err(Into::into)
+    let packed = tokio::task::spawn_blocking(move || wire::encode(&response));
+    let body = packed.await.map_err(|_| ReadError::Busy { limit })??;
+    shared.metrics.read_request(ReadOutcome::Answered);
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(wire::CONTENT_TYPE)),
+        (header::CONTENT_ENCODING, HeaderValue::from_static("snappy")),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// The first that is known; samples where nothing is said.
+fn response_type(accepted: Vec<i32>) -> Result<ResponseType, ReadError> {
+    if accepted.is_empty() {
+        return Ok(ResponseType::Samples);
+    }
+    let known = accepted.iter().find_map(|number| ResponseType::try_from(*number).ok());
+    known.ok_or(ReadError::ResponseType(accepted))
 }
 
 fn matcher(matcher: &LabelMatcher) -> Result<Matcher, ReadError> {
@@ -161,6 +175,16 @@ fn histogram(row: &HistogramRow) -> Result<Histogram, prost::DecodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_response_type_that_is_known_is_taken() {
+        let of = |accepted: &[i32]| response_type(accepted.to_vec()).ok();
+        assert_eq!(of(&[]), Some(ResponseType::Samples));
+        assert_eq!(of(&[0, 1]), Some(ResponseType::Samples));
+        assert_eq!(of(&[7, 1, 0]), Some(ResponseType::StreamedXorChunks));
+        let text = "expected 0 (SAMPLES) or 1 (STREAMED_XOR_CHUNKS) among the accepted response types, found [7]";
+        assert_eq!(response_type(vec![7]).unwrap_err().to_string(), text);
+    }
 
     #[test]
     fn an_unknown_type_of_matcher_is_an_error() {

@@ -7,8 +7,15 @@ use clickhouse::Client;
 use clickhouse::query::Query as Sql;
 use lynceus_promql::{Matcher, MatcherOp, VectorSelector};
 
+use crate::archive::SeriesRow;
 use crate::labels::METRIC_NAME;
 use crate::time::{self, Day, LATEST};
+
+const SAMPLES: &str = "SELECT vm_key, series_id, timestamp, value FROM samples";
+const HISTOGRAMS: &str = "SELECT vm_key, series_id, timestamp, count, sum, histogram FROM histograms";
+
+/// Equal (series, timestamp) are in one partition, so each can be merged by itself.
+const MERGE_WITHIN_PARTITIONS: &str = "do_not_merge_across_partitions_select_final";
 
 /// The series that are asked for, and when.
 #[derive(Debug, PartialEq)]
@@ -54,19 +61,35 @@ impl Selection {
 
     /// Rows of `samples` of those series, in the order of time for each of them.
     pub(crate) fn samples(&self, client: &Client, limit: usize) -> Sql {
-        self.values(client, "SELECT vm_key, series_id, timestamp, value FROM samples", limit)
+        self.values(client, SAMPLES, limit)
     }
 
     /// Rows of `histograms` in the same way.
     pub(crate) fn histograms(&self, client: &Client, limit: usize) -> Sql {
-        let select = "SELECT vm_key, series_id, timestamp, count, sum, histogram FROM histograms";
-        self.values(client, select, limit)
+        self.values(client, HISTOGRAMS, limit)
     }
 
     /// Rows of `exemplars` in the same way.
     pub(crate) fn exemplars(&self, client: &Client, limit: usize) -> Sql {
         let select = "SELECT vm_key, series_id, timestamp, value, labels_id, labels FROM exemplars";
         self.values(client, select, limit)
+    }
+
+    /// How many rows of a table each of those series has.
+    pub(crate) fn counts_of(&self, client: &Client, table: &str) -> Sql {
+        let sql = format!(
+            "SELECT series_id, count() AS rows FROM {table} FINAL WHERE (vm_key, series_id) IN ({}) AND {} GROUP BY series_id",
+            self.keys(),
+            between("timestamp")
+        );
+        self.bind(client.query(&sql)).bind(self.start).bind(self.end).with_setting(MERGE_WITHIN_PARTITIONS, "1")
+    }
+
+    /// The same time of some series only.
+    pub(crate) fn of(&self, series: &[SeriesRow]) -> Rows {
+        let keys: Vec<_> =
+            series.iter().map(|row| format!("({},toUInt128('{}'))", row.vm_key, row.series_id)).collect();
+        Rows { start: self.start, end: self.end, keys: keys.join(",") }
     }
 
     /// How many series there are, and samples.
@@ -104,15 +127,12 @@ impl Selection {
     }
 
     fn values(&self, client: &Client, select: &str, limit: usize) -> Sql {
-        let sql = format!(
-            "{select} FINAL WHERE (vm_key, series_id) IN (SELECT vm_key, series_id FROM series WHERE {}) \
-             AND {} ORDER BY vm_key, series_id, timestamp LIMIT {limit}",
-            self.condition,
-            between("timestamp")
-        );
-        // Equal (series, timestamp) are in one partition, so each can be merged by itself.
-        let setting = "do_not_merge_across_partitions_select_final";
-        self.bind(client.query(&sql)).bind(self.start).bind(self.end).with_setting(setting, "1")
+        let sql = client.query(&values(select, &self.keys(), limit));
+        self.bind(sql).bind(self.start).bind(self.end).with_setting(MERGE_WITHIN_PARTITIONS, "1")
+    }
+
+    fn keys(&self) -> String {
+        format!("SELECT vm_key, series_id FROM series WHERE {}", self.condition)
     }
 
     fn bind(&self, sql: Sql) -> Sql {
@@ -120,6 +140,38 @@ impl Selection {
         let sql = sql.bind(month(self.start)).bind(month(self.end));
         self.values.iter().fold(sql, |sql, value| sql.bind(value))
     }
+}
+
+/// Rows of series that are known, both ends of the time included.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    keys: String,
+}
+
+impl Rows {
+    /// As [`Selection::samples`].
+    pub(crate) fn samples(&self, client: &Client, limit: usize) -> Sql {
+        self.values(client, SAMPLES, limit)
+    }
+
+    pub(crate) fn histograms(&self, client: &Client, limit: usize) -> Sql {
+        self.values(client, HISTOGRAMS, limit)
+    }
+
+    fn values(&self, client: &Client, select: &str, limit: usize) -> Sql {
+        let sql = client.query(&values(select, &self.keys, limit));
+        sql.bind(self.start).bind(self.end).with_setting(MERGE_WITHIN_PARTITIONS, "1")
+    }
+}
+
+fn values(select: &str, keys: &str, limit: usize) -> String {
+    format!(
+        "{select} FINAL WHERE (vm_key, series_id) IN ({keys}) AND {} \
+         ORDER BY vm_key, series_id, timestamp LIMIT {limit}",
+        between("timestamp")
+    )
 }
 
 fn between(column: &str) -> String {

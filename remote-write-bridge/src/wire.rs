@@ -197,6 +197,37 @@ pub(crate) struct QueryResult {
     pub(crate) timeseries: Vec<TimeSeries>,
 }
 
+pub(crate) const CHUNKED_CONTENT_TYPE: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
+
+/// A frame of a streamed answer: whole series, or a piece of one.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ChunkedReadResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) chunked_series: Vec<ChunkedSeries>,
+    #[prost(int64, tag = "2")]
+    pub(crate) query_index: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct ChunkedSeries {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) labels: Vec<Label>,
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) chunks: Vec<Chunk>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Chunk {
+    #[prost(int64, tag = "1")]
+    pub(crate) min_time_ms: i64,
+    #[prost(int64, tag = "2")]
+    pub(crate) max_time_ms: i64,
+    #[prost(int32, tag = "3")]
+    pub(crate) r#type: i32,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(crate) data: Vec<u8>,
+}
+
 const SENDER: &str = "check that the sender is a Prometheus or speaks its remote protocols";
 
 /// Why a body is no message.

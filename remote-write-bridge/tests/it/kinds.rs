@@ -10,7 +10,7 @@ use crate::path::ask;
 use crate::support::{Archive, LIMIT, has_tools, http, now, post};
 use crate::wire::{self, Histogram, Series, double, number, packed_doubles, packed_numbers, series, span};
 
-fn whole(t: i64) -> Histogram {
+pub(crate) fn whole(t: i64) -> Histogram {
     vec![
         number(1, 10),
         double(3, 18.4),
@@ -26,7 +26,7 @@ fn whole(t: i64) -> Histogram {
     ]
 }
 
-fn floats(t: i64) -> Histogram {
+pub(crate) fn floats(t: i64) -> Histogram {
     vec![
         double(2, 4.5),
         double(3, -0.5),
@@ -38,7 +38,7 @@ fn floats(t: i64) -> Histogram {
     ]
 }
 
-fn with_histograms(name: &str, histograms: Vec<Histogram>) -> Series {
+pub(crate) fn with_histograms(name: &str, histograms: Vec<Histogram>) -> Series {
     Series { histograms, ..series(&[("__name__", name)], &[]) }
 }
 

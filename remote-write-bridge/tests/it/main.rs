@@ -16,6 +16,7 @@ mod refusals;
 mod rollups;
 mod schema;
 mod semantics;
+mod streamed;
 mod support;
 mod tls;
 mod wire;

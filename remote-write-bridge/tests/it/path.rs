@@ -1,8 +1,6 @@
 //! A stock Prometheus writes, another one that has nothing but remote read answers the same.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -10,6 +8,7 @@ use lynceus_demo::{Process, eventually, free_port, parts};
 use reqwest::Client;
 use serde_json::Value;
 
+use crate::streamed::{prometheus_3, start_prometheus_3};
 use crate::support::{Archive, LIMIT, has_tools, now};
 
 /// The data of an answer.
@@ -40,31 +39,34 @@ async fn a_second_prometheus_answers_from_the_archive_what_the_first_one_wrote()
     let writer = parts::prometheus(&archive.dir.path().join("writer"), &config, port, &[]).await.unwrap();
     // Ranges are closed on the left in Prometheus 2 and open in 3.
     let rate = "rate(prometheus_http_request_duration_seconds_bucket{handler!~\"/api/.*\"}[5s])";
-    compare(&archive, writer, port, &[rate]).await;
+    let reader_port = free_port();
+    let dir = archive.dir.path().join("reader");
+    let reader = parts::prometheus(&dir, &reader_config(&archive), reader_port, &[]).await.unwrap();
+    compare(&archive, writer, port, (reader, reader_port), &[rate]).await;
+    assert!(archive.metric("lynceus_bridge_read_requests_total{outcome=\"answered\"}").await > 0.);
 }
 
 #[tokio::test]
 async fn what_prometheus_3_writes_in_version_2_is_read_back() {
-    // Debian's Prometheus cannot send it.
-    let Some(binary) = std::env::var_os("LYNCEUS_PEERS").map(|peers| PathBuf::from(peers).join("bin/prometheus3"))
-    else {
-        eprintln!("skipped: LYNCEUS_PEERS names no folder with bin/prometheus3");
+    // Debian's Prometheus cannot send it, and reads no streams.
+    if prometheus_3().is_none() {
         return;
-    };
+    }
     if !has_tools(&["python", "prometheus"]) {
         return;
     }
     let archive = Archive::start().await;
     let (port, dir) = (free_port(), archive.dir.path().join("writer"));
-    std::fs::create_dir_all(&dir).unwrap();
     let more = "  protobuf_message: io.prometheus.write.v2.Request\n";
-    std::fs::write(dir.join("prometheus.yml"), config(port, &archive, more)).unwrap();
-    let mut command = Command::new(binary);
-    command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"]);
-    command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
-    let mut writer = Process::start("prometheus3", command, &dir).unwrap();
-    writer.wait_for_http(&format!("http://127.0.0.1:{port}/-/ready"), LIMIT).await.unwrap();
-    let failed = compare(&archive, writer, port, &[]).await;
+    let writer = start_prometheus_3(&dir, &config(port, &archive, more), port, &[]).await;
+    let reader_port = free_port();
+    let reader =
+        start_prometheus_3(&archive.dir.path().join("reader"), &reader_config(&archive), reader_port, &[]).await;
+    let failed = compare(&archive, writer, port, (reader, reader_port), &[]).await;
+    let reads =
+        async |outcome| archive.metric(&format!("lynceus_bridge_read_requests_total{{outcome=\"{outcome}\"}}")).await;
+    assert!(reads("streamed").await > 0.);
+    assert_eq!((reads("answered").await, reads("unavailable").await), (0., 0.));
     // It counts what the answers say was written.
     assert_eq!(failed, 0.);
     assert_eq!(archive.metric("lynceus_bridge_write_requests_total{outcome=\"partly_refused\"}").await, 0.);
@@ -82,14 +84,23 @@ fn config(port: u16, archive: &Archive, more: &str) -> String {
     )
 }
 
+/// Has nothing of its own.
+fn reader_config(archive: &Archive) -> String {
+    format!("{EXTERNAL}remote_read:\n- url: {}/api/v1/read\n  read_recent: true\n", archive.url)
+}
+
 /// Says how many samples the writer believes to have lost. `more` queries are those that the archive itself, which is a
 /// Prometheus 3, would answer differently.
-async fn compare(archive: &Archive, mut writer: Process, writer_port: u16, more: &[&str]) -> f64 {
-    let (started, reader_port) = (now() / 1000, free_port());
+async fn compare(
+    archive: &Archive,
+    mut writer: Process,
+    writer_port: u16,
+    (_reader, reader_port): (Process, u16),
+    more: &[&str],
+) -> f64 {
+    let started = now() / 1000;
     let (writer_url, reader_url) =
         (format!("http://127.0.0.1:{writer_port}"), format!("http://127.0.0.1:{reader_port}"));
-    let read = format!("{EXTERNAL}remote_read:\n- url: {}/api/v1/read\n  read_recent: true\n", archive.url);
-    let _reader = parts::prometheus(&archive.dir.path().join("reader"), &read, reader_port, &[]).await.unwrap();
 
     // Long enough for a dozen scrapes; compared up to a moment that all samples have passed.
     eventually(LIMIT, "a dozen scrapes", || async {

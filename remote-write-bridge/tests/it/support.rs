@@ -123,6 +123,21 @@ impl Archive {
         read(&self.http, &self.url, start, end, matchers).await
     }
 
+    /// The same as a stream: numbers only.
+    pub(crate) async fn stream(&self, start: i64, end: i64, matchers: &[Matcher<'_>]) -> Vec<Series> {
+        let body = wire::packed(&wire::streamed_read_request(start, end, matchers));
+        let response = self.post("/api/v1/read", body).await;
+        let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+        assert_eq!(kind, "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse");
+        let frames = wire::read_frames(&response.bytes().await.unwrap());
+        let series = |(labels, chunks): (_, Vec<(u8, Vec<u8>)>)| {
+            assert!(chunks.iter().all(|(kind, _)| *kind == 1));
+            let samples = chunks.iter().flat_map(|(_, data)| wire::xor_samples(data)).collect();
+            Series { labels, samples, histograms: vec![] }
+        };
+        frames.into_iter().map(series).collect()
+    }
+
     /// Asks ClickHouse itself; the answer is tab separated.
     pub(crate) async fn sql(&self, query: &str) -> String {
         let url = format!("http://127.0.0.1:{}/?database=lynceus", self.clickhouse_port);

@@ -112,6 +112,96 @@ pub(crate) fn read_request(start: i64, end: i64, matchers: &[Matcher<'_>]) -> Ve
     out
 }
 
+/// A request for chunks, or for samples from who has none.
+pub(crate) fn streamed_read_request(start: i64, end: i64, matchers: &[Matcher<'_>]) -> Vec<u8> {
+    let mut out = read_request(start, end, matchers);
+    bytes(2, &[1, 0], &mut out);
+    out
+}
+
+/// The frames of a streamed answer, their pieces of a series put together: labels, and type and data of each chunk.
+pub(crate) fn read_frames(mut body: &[u8]) -> Vec<(Vec<(String, String)>, Vec<(u8, Vec<u8>)>)> {
+    let mut found: Vec<(Vec<_>, Vec<_>)> = Vec::new();
+    while !body.is_empty() {
+        let (length, rest) = read_varint(body);
+        let (crc, rest) = rest.split_first_chunk().unwrap();
+        let (message, rest) = rest.split_at(length as usize);
+        assert_eq!(u32::from_be_bytes(*crc), crc32c::crc32c(message));
+        body = rest;
+        let series: Vec<_> = fields(message).into_iter().filter(|(tag, ..)| *tag == 1).collect();
+        assert_eq!(series.len(), 1, "Prometheus reads one series of a frame");
+        let (mut labels, mut chunks) = (Vec::new(), Vec::new());
+        for (tag, _, value) in fields(series[0].2) {
+            let parts = fields(value);
+            let part = |tag| parts.iter().find(|(t, ..)| *t == tag).map_or(&[][..], |(.., value)| *value);
+            match tag {
+                1 => labels.push([1, 2].map(|tag| String::from_utf8(part(tag).to_vec()).unwrap()).into()),
+                2 => chunks.push((part(3)[0], part(4).to_vec())),
+                other => panic!("field {other} in a chunked series"),
+            }
+        }
+        match found.last_mut() {
+            Some((last, all)) if *last == labels => all.extend(chunks),
+            _ => found.push((labels, chunks)),
+        }
+    }
+    found
+}
+
+/// The samples of an XOR chunk.
+pub(crate) fn xor_samples(data: &[u8]) -> Vec<(i64, u64)> {
+    let mut at = 16;
+    let mut bits = |count: usize| {
+        let mut value = 0u64;
+        for _ in 0..count {
+            value = value << 1 | u64::from(data[at / 8] >> (7 - at % 8) & 1);
+            at += 1;
+        }
+        value
+    };
+    let (mut time, mut step, mut value, mut window) = (0i64, 0i64, 0u64, (0, 0));
+    let mut samples = Vec::new();
+    for number in 0..u16::from_be_bytes([data[0], data[1]]) {
+        let mut varint = || {
+            let (mut value, mut place) = (0, 0);
+            loop {
+                let byte = bits(8);
+                value |= (byte & 0x7f) << place;
+                place += 7;
+                if byte < 0x80 {
+                    return value;
+                }
+            }
+        };
+        if number == 0 {
+            let zigzag = varint();
+            time = (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed();
+            value = bits(64);
+            samples.push((time, value));
+            continue;
+        }
+        if number == 1 {
+            step = varint().cast_signed();
+        } else {
+            let size = [0, 14, 17, 20, 64][(0..4).take_while(|_| bits(1) == 1).count()];
+            let change = bits(size);
+            let is_negative = size > 0 && size < 64 && change > 1 << (size - 1);
+            step += if is_negative { change.cast_signed() - (1 << size) } else { change.cast_signed() };
+        }
+        time += step;
+        if bits(1) == 1 {
+            if bits(1) == 1 {
+                let (leading, length) = (bits(5), bits(6));
+                let length = if length == 0 { 64 } else { length };
+                window = (length as usize, 64 - leading - length);
+            }
+            value ^= bits(window.0) << window.1;
+        }
+        samples.push((time, value));
+    }
+    samples
+}
+
 /// The series of the first result.
 pub(crate) fn read_response(body: &[u8]) -> Vec<Series> {
     let unpacked = snap::raw::Decoder::new().decompress_vec(body).unwrap();
