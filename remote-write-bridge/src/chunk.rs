@@ -56,10 +56,14 @@ pub(crate) enum Encoding {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Point {
     Float(Sample),
-    Histogram(Histogram),
+    Histogram(Box<Histogram>),
 }
 
 impl Point {
+    fn histogram(histogram: Histogram) -> Self {
+        Self::Histogram(Box::new(histogram))
+    }
+
     pub(crate) fn timestamp(&self) -> i64 {
         match self {
             Self::Float(sample) => sample.timestamp,
@@ -162,6 +166,24 @@ impl Iterator for Chunks<'_> {
     }
 }
 
+/// Samples of a series, those of either kind in the order of time. Of two at the same time both are there.
+pub(crate) fn points(
+    mut samples: &[SampleRow],
+    mut histograms: &[HistogramRow],
+) -> impl Iterator<Item = Result<Point, StoredError>> {
+    std::iter::from_fn(move || {
+        let is_float = match (samples.first(), histograms.first()) {
+            (Some(sample), Some(histogram)) => sample.timestamp <= histogram.timestamp,
+            (sample, _) => sample.is_some(),
+        };
+        if is_float {
+            let SampleRow { value, timestamp, .. } = *samples.split_off_first()?;
+            return Some(Ok(Point::Float(Sample { value, timestamp })));
+        }
+        Some(stored(histograms.split_off_first()?).map(Point::histogram))
+    })
+}
+
 /// A histogram with its time; of a stale marker nothing else counts.
 fn stored(row: &HistogramRow) -> Result<Histogram, StoredError> {
     let histogram = Histogram { timestamp: row.timestamp, ..Histogram::decode(row.histogram.as_slice())? };
@@ -254,8 +276,8 @@ impl<'a> Points<'a> {
     pub(crate) fn next(&mut self) -> Result<Option<Point>, ChunkError> {
         match self {
             Self::Xor(reader) => reader.next(),
-            Self::Histogram(reader) => Ok(reader.next()?.map(Point::Histogram)),
-            Self::FloatHistogram(reader) => Ok(reader.next()?.map(Point::Histogram)),
+            Self::Histogram(reader) => Ok(reader.next()?.map(Point::histogram)),
+            Self::FloatHistogram(reader) => Ok(reader.next()?.map(Point::histogram)),
         }
     }
 }

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use lynceus_bridge::{App, Args, audit, cardinality, erase, schema};
+use lynceus_bridge::{App, Args, audit, cardinality, erase, export, import, schema};
 use lynceus_service::{Defaults, Flags};
 
 const EXAMPLES: &str = "\
@@ -45,6 +45,30 @@ Examples:
 
 Exit codes: 0 deleted, or said what would be; 1 ClickHouse or the bridge fails; 2 config or usage.";
 
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  A week as blocks, and a Prometheus on them:
+    lynceus-bridge export --config.file bridge.yml --from 7d --output blocks
+    prometheus --storage.tsdb.path blocks --storage.tsdb.retention.time 10y --config.file empty.yml
+  One machine as text:
+    lynceus-bridge export --config.file bridge.yml --match '{vm_id=\"502a-42\"}' --from 30d \\
+      --format openmetrics --output vm.txt
+  To another receiver:
+    lynceus-bridge export --config.file bridge.yml --from 1d \\
+      --format remote-write --output http://receiver:9090/api/v1/write
+
+Exit codes: 0 all is written; 1 ClickHouse, the disk or the receiver fails; 2 config or usage.";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  All blocks of a Prometheus, with the labels that it adds to what it writes remotely:
+    lynceus-bridge import --dir /var/lib/prometheus/data --url http://bridge:9201 --label prometheus=main
+  One block, one job, from a time on:
+    lynceus-bridge import --dir data/01BKGV7JBM69T2G1BGBGM6KB12 --match '{job=\"node\"}' --from 2026-11-01T00:00:00Z
+
+What is sent twice is stored once. What a Prometheus has only in its log (the last hours) is in no block.
+Exit codes: 0 all was taken; 1 a block is damaged, or the bridge does not take all; 2 usage.";
+
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
   Statements for someone who may create tables, when the bridge may not:
@@ -85,6 +109,12 @@ enum Command {
     /// Delete series for good, with a record
     #[command(after_help = ERASE_EXAMPLES)]
     Erase(Box<erase::Options>),
+    /// Write samples as blocks of Prometheus, as OpenMetrics, or to another receiver of remote write
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(Box<export::Options>),
+    /// Send blocks of a Prometheus to a running bridge
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Box<import::Options>),
     /// Print a script that completes this command's flags in a shell
     Completion {
         /// The shell
@@ -101,6 +131,8 @@ async fn main() -> ExitCode {
         Some(Command::Audit(options)) => audit::run(*options).await,
         Some(Command::Cardinality(options)) => cardinality::run(options).await,
         Some(Command::Erase(options)) => erase::run(*options).await,
+        Some(Command::Export(options)) => export::run(*options).await,
+        Some(Command::Import(options)) => import::run(*options).await,
         Some(Command::Completion { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "lynceus-bridge", &mut std::io::stdout());
             ExitCode::SUCCESS

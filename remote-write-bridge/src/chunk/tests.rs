@@ -52,7 +52,7 @@ fn point(encoding: u8, text: &str) -> Point {
         histogram.positive_counts = numbers(parts[8], bits);
         histogram.negative_counts = numbers(parts[9], bits);
     }
-    Point::Histogram(histogram)
+    Point::histogram(histogram)
 }
 
 /// NaN is equal to itself.
@@ -149,7 +149,7 @@ fn stale(timestamp: i64) -> Histogram {
 
 /// First time, number of samples and header of each chunk.
 fn cut(histograms: &[Histogram]) -> Vec<(i64, usize, Resets)> {
-    let points: Vec<_> = histograms.iter().cloned().map(Point::Histogram).collect();
+    let points: Vec<_> = histograms.iter().cloned().map(Point::histogram).collect();
     let chunks = write(&points);
     let of = |chunk: &Chunk| (chunk.first, chunk.samples, Resets::from_flags(chunk.data[HEADER]));
     chunks.iter().map(of).collect()
@@ -189,7 +189,7 @@ fn counters_that_begin_again_begin_a_chunk() {
 fn stale_markers_end_a_chunk_and_may_begin_one() {
     let histograms = [stale(0), whole(1, 5), stale(2), stale(3), whole(4, 5)];
     assert_eq!(cut(&histograms), [(0, 1, Resets::Unknown), (1, 3, Resets::Unknown), (4, 1, Resets::Unknown)]);
-    let points: Vec<_> = histograms.into_iter().map(Point::Histogram).collect();
+    let points: Vec<_> = histograms.into_iter().map(Point::histogram).collect();
     let found: Vec<_> = write(&points).iter().flat_map(|chunk| read(2, &chunk.data).unwrap()).collect();
     assert_eq!(found.iter().map(exact).collect::<Vec<_>>(), points.iter().map(exact).collect::<Vec<_>>());
 }
@@ -197,7 +197,7 @@ fn stale_markers_end_a_chunk_and_may_begin_one() {
 #[test]
 fn numbers_and_histograms_take_turns() {
     let points =
-        [float(0, 1.), Point::Histogram(whole(1, 1)), Point::Histogram(whole(2, 2)), float(2, 2.), float(3, 3.)];
+        [float(0, 1.), Point::histogram(whole(1, 1)), Point::histogram(whole(2, 2)), float(2, 2.), float(3, 3.)];
     let chunks = write(&points);
     let found: Vec<_> = chunks.iter().map(|chunk| (chunk.encoding, chunk.first, chunk.last)).collect();
     assert_eq!(

@@ -75,7 +75,7 @@ pub struct Options {
     bridge: Url,
 }
 
-fn parse_time(text: &str) -> Result<i64, String> {
+pub(super) fn parse_time(text: &str) -> Result<i64, String> {
     if let Some(ago) = parse_duration(text) {
         return Ok(time::now_millis() - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX));
     }

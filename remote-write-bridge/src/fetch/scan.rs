@@ -7,7 +7,7 @@ use clickhouse::Row;
 use serde::Deserialize;
 use tracing::debug;
 
-use super::{Budget, Fetched};
+use super::{Budget, Fetched, labels};
 use crate::archive::{ArchiveError, Connection, HistogramRow, SampleRow, SeriesRow};
 use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
@@ -96,6 +96,12 @@ impl Scan {
         self.waiting = with_rows.collect();
         self.waiting.sort_unstable_by(|(a, _), (b, _)| b.labels.cmp(&a.labels));
         Ok(())
+    }
+
+    /// Labels of all series that are still to come, one after the other.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = self.all.iter().flat_map(|fetched| &fetched.series);
+        all.chain(self.waiting.iter().map(|(row, _)| row)).flat_map(labels)
     }
 
     /// The next part; a series that is too large for one is in several, one after the other.

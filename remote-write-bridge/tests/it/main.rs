@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test that cannot go on says where")]
 
 mod audit;
+mod blocks;
 mod cardinality;
 mod crash;
 mod docs;

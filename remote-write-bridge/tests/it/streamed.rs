@@ -32,7 +32,7 @@ pub(crate) async fn start_prometheus_3(dir: &std::path::Path, config: &str, port
 }
 
 /// Values that a careless encoder loses.
-fn bits(start: i64) -> Series {
+pub(crate) fn bits(start: i64) -> Series {
     let bits = [
         STALE,
         0x7ff8_0000_0000_0001,

@@ -119,9 +119,11 @@ pub(crate) fn streamed_read_request(start: i64, end: i64, matchers: &[Matcher<'_
     out
 }
 
+pub(crate) type Labels = Vec<(String, String)>;
+
 /// The frames of a streamed answer, their pieces of a series put together: labels, and type and data of each chunk.
-pub(crate) fn read_frames(mut body: &[u8]) -> Vec<(Vec<(String, String)>, Vec<(u8, Vec<u8>)>)> {
-    let mut found: Vec<(Vec<_>, Vec<_>)> = Vec::new();
+pub(crate) fn read_frames(mut body: &[u8]) -> Vec<(Labels, Vec<(u8, Vec<u8>)>)> {
+    let mut found: Vec<(Labels, Vec<_>)> = Vec::new();
     while !body.is_empty() {
         let (length, rest) = read_varint(body);
         let (crc, rest) = rest.split_first_chunk().unwrap();

@@ -1,0 +1,57 @@
+//! Blocks: one for each window that has samples.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use super::{ExportError, Source, Summary, progress};
+use crate::block::{BlockWriter, Meta};
+use crate::chunk::Chunks;
+use crate::fetch::Scan;
+use crate::time;
+
+pub(super) async fn write(source: &Source, folder: &Path) -> Result<Summary, ExportError> {
+    let io = |error| ExportError::Io { place: folder.display().to_string(), error };
+    std::fs::create_dir_all(folder).map_err(io)?;
+    let windows = source.windows();
+    let (mut summary, mut blocks) = (Summary::default(), 0);
+    let progress = progress(windows.len(), "blocks");
+    for window in windows {
+        let scan = source.scan(window, None).await?;
+        let block =
+            block(scan, folder, |samples| progress.set_message(format!("{} samples", summary.samples + samples)));
+        if let Some(Meta { ulid, min_time, max_time, stats, .. }) = block.await? {
+            blocks += 1;
+            summary.samples += stats.num_samples;
+            let (first, last) = (time::display(min_time), time::display(max_time - 1));
+            let (series, samples) = (stats.num_series, stats.num_samples);
+            progress.suspend(|| eprintln!("{ulid}  {first} to {last}  {series} series, {samples} samples"));
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    summary.lines.push(format!("{} samples in {blocks} blocks", summary.samples));
+    Ok(summary)
+}
+
+async fn block(mut scan: Scan, folder: &Path, said: impl Fn(u64)) -> Result<Option<Meta>, ExportError> {
+    let io = |error: io::Error| ExportError::Io { place: folder.display().to_string(), error };
+    let symbols: BTreeSet<&str> = scan.labels().flat_map(|(name, value)| [name, value]).collect();
+    if symbols.is_empty() {
+        return Ok(None);
+    }
+    let symbols = symbols.into_iter().map(str::to_owned).collect();
+    let mut writer = BlockWriter::create(folder, symbols).map_err(io)?;
+    let mut samples = 0;
+    while let Some(part) = scan.next().await? {
+        for series in part.series() {
+            for chunk in Chunks::new(series.samples, series.histograms) {
+                let chunk = chunk?;
+                writer.add(&series.labels, &chunk).map_err(io)?;
+                samples += chunk.samples as u64;
+            }
+        }
+        said(samples);
+    }
+    writer.finish().map_err(io)
+}

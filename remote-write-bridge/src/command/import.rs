@@ -1,0 +1,219 @@
+//! `lynceus-bridge import`: samples out of Prometheus' blocks, sent to a running bridge by remote write.
+//!
+//! Through its front door, so that log, pairs and limits are what they are for every sender. Sending twice is harmless.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use lynceus_promql::{BadMatcher, Expr, SeriesMatcher};
+use url::Url;
+
+use super::audit::parse_time;
+use crate::block::{Block, BlockError, StoredChunk, StoredSeries};
+use crate::chunk::Points;
+use crate::remote::{SendError, Sender, Version};
+use crate::{select, time};
+
+/// What the command line says.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A block, or a folder with blocks, like the data of a Prometheus
+    #[arg(long, value_name = "FOLDER")]
+    dir: PathBuf,
+
+    /// The bridge
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9201")]
+    url: Url,
+
+    /// Series to send
+    #[arg(long = "match", value_name = "SELECTOR", default_value = "{__name__=~\".+\"}")]
+    selector: String,
+
+    /// From when: RFC 3339, or a duration before now; from the beginning by default
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    from: Option<i64>,
+
+    /// Until when, that moment not included; to the end by default
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    to: Option<i64>,
+
+    /// A label for all series that have none of this name, like `prometheus=main`; may be repeated. What a Prometheus writes
+    /// remotely has its `external_labels`, its blocks have not
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = parse_label)]
+    labels: Vec<(String, String)>,
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    let label = text.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+    label.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "expected NAME=VALUE".to_owned())
+}
+
+/// Why it cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum ImportError {
+    #[error("{}: expected a block or a folder with blocks, found none", .0.display())]
+    NoBlocks(PathBuf),
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Exit codes: 0 all was taken; 1 a block is damaged, or the bridge does not take all; 2 usage.
+pub async fn run(options: Options) -> ExitCode {
+    lynceus_service::tls::install_provider();
+    let matchers = match matchers(&options.selector) {
+        Ok(matchers) => matchers,
+        Err(problem) => return failed(2, &format_args!("--match: {problem}")),
+    };
+    let blocks = match blocks(&options.dir) {
+        Ok(blocks) => blocks,
+        Err(error) => return failed(2, &error),
+    };
+    let url = Url::parse(&format!("{}/api/v1/write", options.url.as_str().trim_end_matches('/')));
+    let sender = match url.map(|url| Sender::new(url, Version::V2)) {
+        Ok(Ok(sender)) => sender,
+        Ok(Err(error)) => return failed(2, &error),
+        Err(error) => return failed(2, &format_args!("--url: {error}")),
+    };
+    let (first, last) = (options.from.unwrap_or(i64::MIN), options.to.map_or(i64::MAX, |to| to.saturating_sub(1)));
+    let mut import = Import { matchers, labels: options.labels, first, last, sender, series: 0, going_on: None };
+    let outcome = tokio::select! {
+        outcome = import.work(&blocks) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(ImportError::Interrupted),
+    };
+    let sent = import.sender.sent;
+    if let Err(error) = outcome {
+        eprintln!("{error}");
+        if let Some(from) = import.going_on {
+            eprintln!("{sent} samples were sent; to go on: the same command with --from {}", time::display(from));
+        }
+        return ExitCode::FAILURE;
+    }
+    eprintln!("{sent} samples of {} series in {} blocks sent", import.series, blocks.len());
+    match &import.sender.refused {
+        None => ExitCode::SUCCESS,
+        Some((requests, text)) => failed(
+            1,
+            &format_args!("{requests} requests were not taken as a whole; of the first one the bridge says: {text}"),
+        ),
+    }
+}
+
+fn failed(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{problem}");
+    ExitCode::from(code)
+}
+
+fn matchers(selector: &str) -> Result<Vec<SeriesMatcher>, String> {
+    match lynceus_promql::parse(selector) {
+        Ok(Expr::Vector(selector)) => {
+            let matchers = select::matchers(&selector);
+            matchers
+                .iter()
+                .map(SeriesMatcher::new)
+                .collect::<Result<_, BadMatcher>>()
+                .map_err(|error| error.to_string())
+        }
+        Ok(_) => Err(format!("expected a selector, found {selector}")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The block itself, or all that are in the folder.
+fn blocks(dir: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let is_block = |folder: &Path| folder.join("meta.json").is_file();
+    if is_block(dir) {
+        return Ok(vec![dir.to_owned()]);
+    }
+    let io = |error| BlockError::Io { file: dir.to_owned(), error };
+    let mut blocks = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io)? {
+        let folder = entry.map_err(io)?.path();
+        // Those with an ending are being written or deleted.
+        if folder.extension().is_none() && is_block(&folder) {
+            blocks.push(folder);
+        }
+    }
+    if blocks.is_empty() { Err(ImportError::NoBlocks(dir.to_owned())) } else { Ok(blocks) }
+}
+
+struct Import {
+    matchers: Vec<SeriesMatcher>,
+    labels: Vec<(String, String)>,
+    first: i64,
+    last: i64,
+    sender: Sender,
+    series: u64,
+    /// All blocks that begin before were sent.
+    going_on: Option<i64>,
+}
+
+impl Import {
+    async fn work(&mut self, folders: &[PathBuf]) -> Result<(), ImportError> {
+        let mut metas = Vec::new();
+        for folder in folders {
+            metas.push((Block::meta(folder)?, folder));
+        }
+        metas.retain(|(meta, _)| meta.min_time <= self.last && meta.max_time > self.first);
+        metas.sort_unstable_by_key(|(meta, _)| meta.min_time);
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} series, {eta} left  {msg}");
+        let progress = ProgressBar::new(metas.iter().map(|(meta, _)| meta.stats.num_series).sum());
+        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        for (meta, folder) in metas {
+            self.going_on = Some(meta.min_time.max(self.first));
+            progress.set_message(meta.ulid);
+            let mut block = Block::open(folder)?;
+            while let Some(series) = block.next_series()? {
+                self.send(&block, &series).await?;
+                progress.inc(1);
+            }
+            self.sender.flush().await?;
+        }
+        progress.finish_and_clear();
+        Ok(())
+    }
+
+    async fn send(&mut self, block: &Block, series: &StoredSeries) -> Result<(), ImportError> {
+        let mut labels: Vec<_> = series.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let value = |wanted: &str| labels.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
+        if !self.matchers.iter().all(|matcher| matcher.matches(value(&matcher.matcher.name))) {
+            return Ok(());
+        }
+        let more: Vec<_> = self.labels.iter().filter(|(name, _)| value(name).is_empty()).collect();
+        labels.extend(more.into_iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        labels.sort_unstable();
+        let mut has_samples = false;
+        for chunk in block.chunks(series, self.first, self.last) {
+            let StoredChunk { encoding, data, file, at } = chunk?;
+            let damaged = |error| BlockError::Chunk { file: file.clone(), at, error };
+            let mut points = Points::new(encoding, &data).map_err(damaged)?;
+            while let Some(point) = points.next().map_err(damaged)? {
+                let time = point.timestamp();
+                if (self.first..=self.last).contains(&time) && !series.is_deleted(time) {
+                    self.sender.add(&labels, point).await?;
+                    has_samples = true;
+                }
+            }
+        }
+        self.series += u64::from(has_samples);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_have_a_name_and_a_value() {
+        assert_eq!(parse_label("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        for wrong in ["a", "=b", "a="] {
+            assert_eq!(parse_label(wrong), Err("expected NAME=VALUE".to_owned()), "{wrong}");
+        }
+    }
+}
