@@ -140,6 +140,9 @@ impl Sender {
             if begin.elapsed() > GIVE_UP {
                 return Err(SendError::GaveUp { url: self.url.clone(), reason });
             }
+            if pause == PAUSE {
+                eprintln!("{}: {reason}; trying again for {GIVE_UP:?}", self.url);
+            }
             sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

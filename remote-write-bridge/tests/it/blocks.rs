@@ -1,11 +1,13 @@
 //! Blocks of Prometheus out of the archive and into it, with Prometheus and promtool as judges.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use lynceus_demo::{Process, eventually, free_port, parts, tool};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::kinds::{floats, whole, with_histograms};
 use crate::path::ask;
@@ -144,4 +146,239 @@ async fn prometheus_takes_exported_blocks_for_its_own() {
     }
     expected.sort_by(|a, b| a.labels.cmp(&b.labels));
     assert!(found == expected, "{} series, not {}", found.len(), expected.len());
+}
+
+/// A Prometheus that scrapes itself. The older one has no native histograms of its own.
+async fn scraped(dir: &Path, port: u16, is_3: bool) -> Process {
+    let job = format!("- job_name: self\n  static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n");
+    let gone = "- job_name: gone\n  static_configs: [{targets: ['127.0.0.1:1']}]\n";
+    let native = "  scrape_native_histograms: true\n  scrape_protocols: [PrometheusProto, OpenMetricsText1.0.0]\n";
+    let native = if is_3 { native } else { "" };
+    let config = format!("global:\n  scrape_interval: 1s\n{native}scrape_configs:\n{job}{gone}");
+    let flags = ["--web.enable-admin-api"];
+    match is_3 {
+        true => start_prometheus_3(dir, &config, port, &flags).await,
+        false => parts::prometheus(dir, &config, port, &flags).await.unwrap(),
+    }
+}
+
+/// What one Prometheus is asked, and another one that has its samples by way of the archive.
+const QUERIES: [&str; 4] = [
+    "{__name__=~\".+\"}",
+    "up",
+    "absent(up{job=\"self\"})",
+    "sum by (handler) (rate(prometheus_http_requests_total[5s]))",
+];
+const OF_HISTOGRAMS: [&str; 4] = [
+    "prometheus_http_request_duration_seconds",
+    "rate(prometheus_http_request_duration_seconds[6s])",
+    "histogram_count(prometheus_http_request_duration_seconds)",
+    "histogram_quantile(0.9, rate(prometheus_http_request_duration_seconds[6s]))",
+];
+
+/// Values and histograms by labels.
+fn by_labels(data: &Value) -> BTreeMap<String, &Value> {
+    data["result"].as_array().unwrap().iter().map(|series| (series["metric"].to_string(), series)).collect()
+}
+
+async fn comes_back_from_the_archive(is_3: bool) {
+    let archive = Archive::start().await;
+    let (port, dir) = (free_port(), archive.dir.path().join("scraped"));
+    let scraping = scraped(&dir, port, is_3).await;
+    let url = format!("http://127.0.0.1:{port}");
+    let start = now() / 1000;
+    eventually(LIMIT, "a dozen scrapes", || async {
+        let found = ask(&archive.http, &url, "query", &[("query", "count_over_time(up{job=\"self\"}[1m])")]).await?;
+        let count: u32 = found["result"][0]["value"][1].as_str().unwrap_or("0").parse()?;
+        anyhow::ensure!(count >= 14, "{count} scrapes");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let end = now() / 1000 - 2;
+    let snapshot: Value =
+        archive.http.post(format!("{url}/api/v1/admin/tsdb/snapshot")).send().await.unwrap().json().await.unwrap();
+    let snapshot = dir.join("data/snapshots").join(snapshot["data"]["name"].as_str().unwrap());
+
+    let (code, text) = import(&archive, &snapshot, &[]);
+    assert!(code == 0, "{text}");
+    archive.settle().await;
+    let (restored, again) = (archive.dir.path().join("restored"), free_port());
+    let (code, text) = export(&archive, start * 1000 - 1000, end * 1000 + 2000, &restored.join("data"), &[]);
+    assert!(code == 0 && text.contains(" in 1 blocks\n"), "{text}");
+    let _restored = match is_3 {
+        true => start_prometheus_3(&restored, "global: {}\n", again, &[]).await,
+        false => parts::prometheus(&restored, "global: {}\n", again, &[]).await.unwrap(),
+    };
+    let (start, end) = ((start + 1).to_string(), end.to_string());
+    for query in QUERIES.iter().chain(OF_HISTOGRAMS.iter().filter(|_| is_3)).copied() {
+        let parameters = [("query", query), ("start", start.as_str()), ("end", end.as_str()), ("step", "1")];
+        let expected = ask(&archive.http, &url, "query_range", &parameters).await.unwrap();
+        assert!(query.starts_with("absent") || expected["result"][0].is_object(), "{query}");
+        if query == OF_HISTOGRAMS[0] {
+            assert!(expected["result"][0]["histograms"].is_array(), "{expected}");
+        }
+        let found = ask(&archive.http, &format!("http://127.0.0.1:{again}"), "query_range", &parameters).await.unwrap();
+        assert!(by_labels(&found) == by_labels(&expected), "{query}:\n{found}\n{expected}");
+    }
+    drop(scraping);
+}
+
+#[tokio::test]
+async fn what_prometheus_scraped_comes_back_from_the_archive_bit_for_bit() {
+    if has_tools(&["python", "prometheus"]) {
+        comes_back_from_the_archive(false).await;
+    }
+}
+
+#[tokio::test]
+async fn what_prometheus_3_scraped_comes_back_as_well() {
+    if has_tools(&["python"]) && prometheus_3().is_some() {
+        comes_back_from_the_archive(true).await;
+    }
+}
+
+#[tokio::test]
+async fn promtool_takes_the_text_for_its_own() {
+    if !has_tools(&["python", "promtool"]) {
+        return;
+    }
+    let archive = Archive::start().await;
+    let day = 86_400_000;
+    let start = now() / day * day - 5 * day;
+    let (written, histograms) = (days(start), with_histograms("whole", vec![whole(start), whole(start + 1)]));
+    for one in written.iter().chain([&histograms]) {
+        archive.write(std::slice::from_ref(one)).await;
+    }
+    archive.settle().await;
+    let file = archive.dir.path().join("export.txt");
+    let (code, text) = export(&archive, start, start + 3 * day, &file, &["--format", "openmetrics"]);
+    let is_stale = |(_, value): &(i64, u64)| *value == STALE;
+    let samples = written.iter().flat_map(|series| &series.samples);
+    let (stale, others) = (samples.clone().filter(|s| is_stale(s)).count(), samples.filter(|s| !is_stale(s)).count());
+    let left_out = "left out, since OpenMetrics cannot carry them";
+    let expected = format!("{others} samples\n{left_out}: {stale} stale markers, 2 native histograms\n");
+    assert!(code == 0 && text.ends_with(&expected), "{text}");
+    let (code, on_terminal) = export(&archive, start, start + 3 * day, Path::new("-"), &["--format", "openmetrics"]);
+    assert!(code == 0 && on_terminal.starts_with(&std::fs::read_to_string(&file).unwrap()));
+
+    let blocks = archive.dir.path().join("blocks");
+    let (file, folder) = (file.to_str().unwrap(), blocks.to_str().unwrap());
+    promtool(&tool("promtool").unwrap(), &["tsdb", "create-blocks-from", "openmetrics", file, folder]);
+    let other = Archive::start().await;
+    let (code, text) = import(&other, &blocks, &[]);
+    assert!(code == 0, "{text}");
+    other.settle().await;
+    let mut expected = written;
+    for series in &mut expected {
+        series.samples.retain(|sample| !is_stale(sample));
+        // Text has one NaN.
+        let one_nan = |value: u64| if f64::from_bits(value).is_nan() { 0x7ff8_0000_0000_0001 } else { value };
+        series.samples.iter_mut().for_each(|(_, value)| *value = one_nan(*value));
+    }
+    expected.sort_by(|a, b| a.labels.cmp(&b.labels));
+    let found = other.read(start, start + 3 * day, &[(2, "__name__", ".+")]).await;
+    assert!(found == expected, "{} series, not {}", found.len(), expected.len());
+}
+
+// The command is waited for on a thread.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_receiver_gets_all_by_remote_write() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start().await;
+    let start = now() - 7_200_000;
+    let mut both = series(&[("__name__", "both")], &[(start + 60_000, 3.)]);
+    both.histograms = vec![whole(start)];
+    let written = [bits(start), both, with_histograms("floats", vec![floats(start)])];
+    archive.store(&written).await;
+    let of = async |archive: &Archive| archive.read(start, start + 100_000, &[(2, "__name__", ".+")]).await;
+    let expected = of(&archive).await;
+    assert_eq!(expected.len(), 3);
+    for version in ["1.0", "2.0"] {
+        let other = Archive::start().await;
+        let url = format!("{}/api/v1/write", other.url);
+        let more = ["--format", "remote-write", "--remote-write-version", version];
+        let (code, text) = export(&archive, start, start + 100_000, Path::new(&url), &more);
+        assert!(code == 0 && text.ends_with("12 samples sent\n"), "{text}");
+        other.settle().await;
+        assert_eq!(of(&other).await, expected, "{version}");
+    }
+
+    // One that is busy, and then does not want it; one that is none.
+    let url =
+        serve(&["503 Service Unavailable\r\nretry-after: 0", "429 Too Many Requests\r\nretry-after: 0", "400 Bad"])
+            .await;
+    let (code, text) = export(&archive, start, start + 100_000, Path::new(&url), &["--format", "remote-write"]);
+    let expected = "12 samples sent\n1 requests were not taken as a whole; of the first one it was said: so it is\n";
+    assert!(code == 1 && text.ends_with(expected), "{code}: {text}");
+    let url = serve(&["404 Not Found"]).await;
+    let (code, text) = export(&archive, start, start + 100_000, Path::new(&url), &["--format", "remote-write"]);
+    assert!(code == 1 && text.ends_with(&format!("{url} answered 404 Not Found: so it is\n")), "{code}: {text}");
+}
+
+/// Answers requests with these heads, one after the other.
+async fn serve(heads: &'static [&'static str]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/write", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for head in heads {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // A request is one packet on loopback.
+            drop(stream.read(&mut [0; 65_536]).await);
+            let answer = format!("HTTP/1.1 {head}\r\nconnection: close\r\ncontent-length: 8\r\n\r\nso it is");
+            drop(stream.write_all(answer.as_bytes()).await);
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn what_cannot_be_imported_is_said_with_its_place() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let archive = Archive::start_with("retention:\n  samples: 10d\n").await;
+    let day = 86_400_000;
+    let start = now() / day * day - 5 * day;
+    archive.store(&[series(&[("__name__", "up")], &[(start, 1.), (start + day, 2.), (start + day + 1, 3.)])]).await;
+    let dir = archive.dir.path().join("blocks");
+    let (code, text) = export(&archive, start, start + 3 * day, &dir, &[]);
+    assert!(code == 0 && text.ends_with("3 samples in 2 blocks\n"), "{text}");
+    let block_of = |first: i64| {
+        let line = text.lines().find(|line| line.contains(&format!("  {} to ", time(first)))).unwrap();
+        dir.join(&line[..26])
+    };
+    let segment = block_of(start + day).join("chunks/000001");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[12] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let (code, text) = import(&archive, &dir, &[]);
+    let place = format!("{}: at byte ", segment.display());
+    assert!(code == 1 && text.contains(&place) && text.contains(": expected the checksum "), "{code}: {text}");
+    let advice = format!("1 samples were sent; to go on: the same command with --from {}\n", time(start + day));
+    assert!(text.ends_with(&advice), "{text}");
+    // What comes before it, and another block alone.
+    let before = time(start + day);
+    let (code, text) = import(&archive, &dir, &["--to", &before]);
+    assert!(code == 0 && text.ends_with("1 samples of 1 series in 2 blocks sent\n"), "{code}: {text}");
+    let (code, text) = import(&archive, &block_of(start), &[]);
+    assert!(code == 0 && text.ends_with("1 samples of 1 series in 1 blocks sent\n"), "{code}: {text}");
+
+    let other = Archive::start_with("retention:\n  samples: 2d\n").await;
+    let (code, text) = import(&other, &block_of(start), &[]);
+    assert!(
+        code == 1
+            && text.contains(
+                "1 requests were not taken as a whole; of the first one the bridge says: stored 0 of 1 samples"
+            ),
+        "{text}"
+    );
+    let (code, text) = import(&archive, archive.dir.path(), &[]);
+    assert!(code == 2 && text.ends_with(": expected a block or a folder with blocks, found none\n"), "{code}: {text}");
+    let (code, text) = import(&archive, &dir, &["--match", "rate(up[5m])"]);
+    assert_eq!((code, text.as_str()), (2, "--match: expected a selector, found rate(up[5m])\n"));
+    let (code, text) = export(&archive, start, start, &dir, &[]);
+    assert_eq!((code, text.as_str()), (2, "--from: expected a time before --to\n"));
 }
