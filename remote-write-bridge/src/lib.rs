@@ -10,6 +10,9 @@
 //! each table and day of what came meanwhile (`batch`, `archive`). A read request, and each selector of a query, becomes SQL
 //! over the same tables (`select`, `fetch`); queries are evaluated here (`api`, by lynceus-promql).
 //!
+//! Remote read, `export` and `import` share samples in the formats of Prometheus' TSDB (`chunk`, `block`); commands that send
+//! samples do it through `remote`.
+//!
 //! Of two Prometheus that scrape the same targets one is stored (`pairs`). The hours that have new samples are rolled up
 //! (`rollup`).
 //!

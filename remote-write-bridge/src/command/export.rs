@@ -189,10 +189,10 @@ impl Source {
         budget.scan(self.connection.clone(), selection, &self.metrics).await
     }
 
-    /// Names of metrics, sorted; series without one are of none.
+    /// Names of metrics, sorted; that of series without one is empty.
     async fn metrics(&self) -> Result<Vec<String>, ArchiveError> {
         let selection = Selection::new(self.from, self.to - 1, std::slice::from_ref(&self.matchers));
-        let (select, rest) = ("DISTINCT metric_name", "AND metric_name != '' ORDER BY metric_name");
+        let (select, rest) = ("DISTINCT metric_name", "ORDER BY metric_name");
         let most = u32::MAX as usize;
         self.connection.fetch(|client| selection.of_series(client, &[], select, rest), "series", most).await
     }

@@ -81,7 +81,7 @@ pub async fn run(options: Options) -> ExitCode {
         Err(error) => return failed(2, &format_args!("--url: {error}")),
     };
     let (first, last) = (options.from.unwrap_or(i64::MIN), options.to.map_or(i64::MAX, |to| to.saturating_sub(1)));
-    let mut import = Import { matchers, labels: options.labels, first, last, sender, series: 0, going_on: None };
+    let mut import = Import { matchers, labels: options.labels, first, last, sender, blocks: 0, going_on: None };
     let outcome = tokio::select! {
         outcome = import.work(&blocks) => outcome,
         _ = tokio::signal::ctrl_c() => Err(ImportError::Interrupted),
@@ -94,7 +94,7 @@ pub async fn run(options: Options) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
-    eprintln!("{sent} samples of {} series in {} blocks sent", import.series, blocks.len());
+    eprintln!("{sent} samples of {} blocks sent", import.blocks);
     match &import.sender.refused {
         None => ExitCode::SUCCESS,
         Some((requests, text)) => failed(
@@ -148,7 +148,8 @@ struct Import {
     first: i64,
     last: i64,
     sender: Sender,
-    series: u64,
+    /// Those that have something of the time.
+    blocks: usize,
     /// All blocks that begin before were sent.
     going_on: Option<i64>,
 }
@@ -161,6 +162,7 @@ impl Import {
         }
         metas.retain(|(meta, _)| meta.min_time <= self.last && meta.max_time > self.first);
         metas.sort_unstable_by_key(|(meta, _)| meta.min_time);
+        self.blocks = metas.len();
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} series, {eta} left  {msg}");
         let progress = ProgressBar::new(metas.iter().map(|(meta, _)| meta.stats.num_series).sum());
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -187,7 +189,6 @@ impl Import {
         let more: Vec<_> = self.labels.iter().filter(|(name, _)| value(name).is_empty()).collect();
         labels.extend(more.into_iter().map(|(name, value)| (name.as_str(), value.as_str())));
         labels.sort_unstable();
-        let mut has_samples = false;
         for chunk in block.chunks(series, self.first, self.last) {
             let StoredChunk { encoding, data, file, at } = chunk?;
             let damaged = |error| BlockError::Chunk { file: file.clone(), at, error };
@@ -196,11 +197,9 @@ impl Import {
                 let time = point.timestamp();
                 if (self.first..=self.last).contains(&time) && !series.is_deleted(time) {
                     self.sender.add(&labels, point).await?;
-                    has_samples = true;
                 }
             }
         }
-        self.series += u64::from(has_samples);
         Ok(())
     }
 }

@@ -121,8 +121,11 @@ pub(crate) fn streamed_read_request(start: i64, end: i64, matchers: &[Matcher<'_
 
 pub(crate) type Labels = Vec<(String, String)>;
 
+/// Type and data.
+pub(crate) type Chunk = (u8, Vec<u8>);
+
 /// The frames of a streamed answer, their pieces of a series put together: labels, and type and data of each chunk.
-pub(crate) fn read_frames(mut body: &[u8]) -> Vec<(Labels, Vec<(u8, Vec<u8>)>)> {
+pub(crate) fn read_frames(mut body: &[u8]) -> Vec<(Labels, Vec<Chunk>)> {
     let mut found: Vec<(Labels, Vec<_>)> = Vec::new();
     while !body.is_empty() {
         let (length, rest) = read_varint(body);

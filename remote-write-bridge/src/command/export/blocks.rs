@@ -10,11 +10,13 @@ use crate::chunk::Chunks;
 use crate::fetch::Scan;
 use crate::time;
 
+const DAY: i64 = 86_400_000;
+
 pub(super) async fn write(source: &Source, folder: &Path) -> Result<Summary, ExportError> {
     let io = |error| ExportError::Io { place: folder.display().to_string(), error };
     std::fs::create_dir_all(folder).map_err(io)?;
     let windows = source.windows();
-    let (mut summary, mut blocks) = (Summary::default(), 0);
+    let (mut summary, mut blocks, mut oldest) = (Summary::default(), 0, None);
     let progress = progress(windows.len(), "blocks");
     for window in windows {
         let scan = source.scan(window, None).await?;
@@ -22,6 +24,7 @@ pub(super) async fn write(source: &Source, folder: &Path) -> Result<Summary, Exp
             block(scan, folder, |samples| progress.set_message(format!("{} samples", summary.samples + samples)));
         if let Some(Meta { ulid, min_time, max_time, stats, .. }) = block.await? {
             blocks += 1;
+            oldest = oldest.or(Some(max_time));
             summary.samples += stats.num_samples;
             let (first, last) = (time::display(min_time), time::display(max_time - 1));
             let (series, samples) = (stats.num_series, stats.num_samples);
@@ -31,6 +34,11 @@ pub(super) async fn write(source: &Source, folder: &Path) -> Result<Summary, Exp
     }
     progress.finish_and_clear();
     summary.lines.push(format!("{} samples in {blocks} blocks", summary.samples));
+    if let Some(oldest) = oldest {
+        // Blocks are deleted when their end is that old.
+        let days = (time::now_millis() - oldest) / DAY + 1;
+        summary.lines.push(format!("a Prometheus keeps them with --storage.tsdb.retention.time={days}d or more"));
+    }
     Ok(summary)
 }
 

@@ -14,11 +14,15 @@ pub(super) async fn write(source: &Source, place: &str) -> Result<Summary, Expor
     let mut out = Out::create(place).map_err(io)?;
     let metrics = source.metrics().await?;
     let progress = progress(metrics.len(), "metrics");
-    let (mut samples, mut stale, mut histograms) = (0, 0, 0);
+    let (mut samples, mut stale, mut histograms, mut nameless) = (0, 0, 0, 0);
     for metric in metrics {
         let mut scan = source.scan((source.from, source.to - 1), Some(named(&metric))).await?;
         while let Some(part) = scan.next().await? {
             for series in part.series() {
+                if metric.is_empty() {
+                    nameless += series.samples.len() + series.histograms.len();
+                    continue;
+                }
                 let head = head(&metric, &series.labels);
                 for row in series.samples {
                     if is_stale(row.value) {
@@ -37,10 +41,11 @@ pub(super) async fn write(source: &Source, place: &str) -> Result<Summary, Expor
     out.finish().map_err(io)?;
     progress.finish_and_clear();
     let mut lines = vec![format!("{samples} samples")];
-    if stale + histograms > 0 {
-        lines.push(format!(
-            "left out, since OpenMetrics cannot carry them: {stale} stale markers, {histograms} native histograms"
-        ));
+    let left_out =
+        [(stale, "stale markers"), (histograms, "native histograms"), (nameless, "samples of series without a name")];
+    let left_out: Vec<_> = left_out.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if !left_out.is_empty() {
+        lines.push(format!("left out, since OpenMetrics cannot carry them: {}", left_out.join(", ")));
     }
     Ok(Summary { samples, lines, is_refused: false })
 }
