@@ -186,20 +186,37 @@ impl Connection {
     where
         R: RowOwned + clickhouse::RowRead,
     {
+        let mut rows = Vec::new();
+        self.fetch_each(make, what, limit, |row| rows.push(row)).await?;
+        Ok(rows)
+    }
+
+    /// The same, one row after the other.
+    pub(crate) async fn fetch_each<R>(
+        &self,
+        make: impl FnOnce(&Client) -> clickhouse::query::Query,
+        what: &'static str,
+        limit: usize,
+        mut each: impl FnMut(R),
+    ) -> Result<(), ArchiveError>
+    where
+        R: RowOwned + clickhouse::RowRead,
+    {
         let client = self.client()?;
         let seconds = self.config.clickhouse.request_timeout.as_secs();
         // Else a query goes on after nobody waits for it any more.
         let query = make(&client).with_setting("max_execution_time", seconds.to_string());
         self.limited(async {
-            let mut rows = Vec::new();
+            let mut rows = 0;
             let mut cursor = query.fetch::<R>()?;
             while let Some(row) = cursor.next().await? {
-                if rows.len() == limit {
+                if rows == limit {
                     return Ok(Err(ArchiveError::TooMany { what, limit }));
                 }
-                rows.push(row);
+                rows += 1;
+                each(row);
             }
-            Ok::<_, clickhouse::error::Error>(Ok(rows))
+            Ok::<_, clickhouse::error::Error>(Ok(()))
         })
         .await?
     }

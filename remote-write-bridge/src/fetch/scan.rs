@@ -9,7 +9,7 @@ use tracing::debug;
 
 use super::{Budget, Fetched, labels};
 use crate::archive::{ArchiveError, Connection, HistogramRow, SampleRow, SeriesRow};
-use crate::labels::METRIC_NAME;
+use crate::labels::LabelSet;
 use crate::metrics::Metrics;
 use crate::select::Selection;
 
@@ -17,8 +17,8 @@ use crate::select::Selection;
 const ROWS: usize = 200_000;
 /// A histogram takes as much memory as so many samples.
 const HISTOGRAM_WEIGHT: usize = 10;
-/// Series of a part: their keys are in the statement, and ClickHouse takes one of at most 256 KiB.
-const SERIES: usize = 2000;
+/// Series of a part.
+const SERIES: usize = 20_000;
 
 /// What is still to come.
 pub(crate) struct Scan {
@@ -27,10 +27,18 @@ pub(crate) struct Scan {
     metrics: Metrics,
     /// All of it, where that is little.
     all: Option<Fetched>,
-    /// Series that have rows, with how many; the next one is the last.
-    waiting: Vec<(SeriesRow, usize)>,
+    /// Series that have rows; the next one is the last.
+    waiting: Vec<Waiting>,
     /// Of the next series, what is before this was fetched.
     from: Option<i64>,
+}
+
+/// A series that was not fetched yet: all of them are in memory.
+struct Waiting {
+    vm_key: u64,
+    series_id: u128,
+    labels: LabelSet,
+    weight: usize,
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -47,18 +55,19 @@ impl Budget {
         selection: Selection,
         metrics: &Metrics,
     ) -> Result<Scan, ArchiveError> {
-        let mut scan =
-            Scan { connection, selection, metrics: metrics.clone(), all: None, waiting: Vec::new(), from: None };
+        let metrics = metrics.clone();
+        let mut scan = Scan { connection, selection, metrics, all: None, waiting: Vec::new(), from: None };
         // A small answer needs to be asked for once only.
-        let mut little = self.clone();
-        little.samples = little.samples.min(ROWS);
-        match little.fetch(&scan.connection, &scan.selection, metrics).await {
+        let mut little =
+            Self { limits: self.limits.clone(), series: self.series.min(SERIES), samples: self.samples.min(ROWS) };
+        match little.fetch(&scan.connection, &scan.selection, &scan.metrics).await {
             Ok(fetched) => {
-                *self = Self { samples: self.samples - fetched.samples.len() - fetched.histograms.len(), ..little };
+                self.series -= fetched.series.len();
+                self.samples -= fetched.samples.len() + fetched.histograms.len();
                 scan.all = Some(fetched);
                 return Ok(scan);
             }
-            Err(ArchiveError::TooMany { what: "samples", .. }) if self.samples > ROWS => {}
+            Err(ArchiveError::TooMany { .. }) if self.series > SERIES || self.samples > ROWS => {}
             Err(error) => return Err(error),
         }
         scan.count(self).await?;
@@ -69,39 +78,42 @@ impl Budget {
 impl Scan {
     async fn count(&mut self, budget: &mut Budget) -> Result<(), ArchiveError> {
         let (connection, selection) = (&self.connection, &self.selection);
-        let most = budget.series;
-        let series: Vec<SeriesRow> = connection
-            .fetch(|client| selection.series(client, most + 1), "series", most)
-            .await
-            .map_err(|e| budget.named(e))?;
-        let mut samples: HashMap<u128, u64> = HashMap::new();
-        let mut weights: HashMap<u128, usize> = HashMap::new();
+        let (mut total, mut weights) = (0, HashMap::<u128, usize>::new());
         for (table, weight) in [("samples", 1), ("histograms", HISTOGRAM_WEIGHT)] {
-            let counts: Vec<CountRow> =
-                connection.fetch(|client| selection.counts_of(client, table), "series", usize::MAX - 1).await?;
-            for CountRow { series_id, rows } in counts {
-                *samples.entry(series_id).or_default() += rows;
-                *weights.entry(series_id).or_default() += usize::try_from(rows).unwrap_or(usize::MAX) * weight;
-            }
+            let add = |CountRow { series_id, rows }| {
+                let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+                total += rows;
+                *weights.entry(series_id).or_default() += rows * weight;
+            };
+            connection.fetch_each(|client| selection.counts_of(client, table), "series", usize::MAX - 1, add).await?;
         }
-        let total = usize::try_from(samples.values().sum::<u64>()).unwrap_or(usize::MAX);
         let too_many = ArchiveError::TooMany { what: "samples", limit: 0 };
         budget.samples = budget.samples.checked_sub(total).ok_or_else(|| budget.named(too_many))?;
-        budget.series -= series.len();
+        let (most, mut series) = (budget.series, 0);
+        let waiting = &mut self.waiting;
+        let add = |row: SeriesRow| {
+            series += 1;
+            let weight = weights.remove(&row.series_id);
+            // What is stored was checked when it came.
+            let labels = LabelSet::of_pairs(labels(&row)).ok();
+            if let (Some(weight), Some(labels)) = (weight, labels) {
+                waiting.push(Waiting { vm_key: row.vm_key, series_id: row.series_id, labels, weight });
+            }
+        };
+        let outcome = connection.fetch_each(|client| selection.series(client, most + 1), "series", most, add).await;
+        outcome.map_err(|error| budget.named(error))?;
+        budget.series -= series;
         self.metrics.read_samples.inc_by(total as u64);
-        self.metrics.read_series.inc_by(series.len() as u64);
-        debug!(series = series.len(), samples = total, "to be fetched in parts");
-        let with_rows =
-            series.into_iter().filter_map(|row| weights.get(&row.series_id).map(|rows| (sorted(row), *rows)));
-        self.waiting = with_rows.collect();
-        self.waiting.sort_unstable_by(|(a, _), (b, _)| b.labels.cmp(&a.labels));
+        self.metrics.read_series.inc_by(series as u64);
+        debug!(series, samples = total, "to be fetched in parts");
+        self.waiting.sort_unstable_by(|a, b| b.labels.iter().cmp(a.labels.iter()));
         Ok(())
     }
 
     /// Labels of all series that are still to come, one after the other.
     pub(crate) fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.all.iter().flat_map(|fetched| &fetched.series);
-        all.chain(self.waiting.iter().map(|(row, _)| row)).flat_map(labels)
+        all.flat_map(labels).chain(self.waiting.iter().flat_map(|series| series.labels.iter()))
     }
 
     /// The next part; a series that is too large for one is in several, one after the other.
@@ -111,7 +123,7 @@ impl Scan {
         }
         match self.waiting.last() {
             None => Ok(None),
-            Some((_, rows)) if *rows > ROWS => self.page().await.map(Some),
+            Some(series) if series.weight > ROWS => self.page().await.map(Some),
             Some(_) => self.group().await.map(Some),
         }
     }
@@ -119,24 +131,22 @@ impl Scan {
     /// Some series as a whole.
     async fn group(&mut self) -> Result<Fetched, ArchiveError> {
         let mut room = ROWS;
-        let fits = |(_, rows): &&(SeriesRow, usize)| {
-            let left = room.checked_sub(*rows);
+        let fits = |series: &&Waiting| {
+            let left = room.checked_sub(series.weight);
             room = left.unwrap_or(0);
             left.is_some()
         };
         let number = self.waiting.iter().rev().take(SERIES).take_while(fits).count();
-        let series: Vec<_> = self.waiting.drain(self.waiting.len() - number..).map(|(row, _)| row).collect();
-        let rows = self.selection.of(&series);
-        let samples =
-            self.connection.fetch(|client| rows.samples(client, usize::MAX - 1), "samples", usize::MAX - 1).await?;
-        let histograms =
-            self.connection.fetch(|client| rows.histograms(client, usize::MAX - 1), "samples", usize::MAX - 1).await?;
+        let series: Vec<_> = self.waiting.drain(self.waiting.len() - number..).map(|series| series.row()).collect();
+        let (rows, most) = (self.selection.of(&series), usize::MAX - 1);
+        let samples = self.connection.fetch(|client| rows.samples(client, most), "samples", most).await?;
+        let histograms = self.connection.fetch(|client| rows.histograms(client, most), "samples", most).await?;
         Ok(Fetched { series, samples, histograms })
     }
 
     /// A piece of the next series.
     async fn page(&mut self) -> Result<Fetched, ArchiveError> {
-        let Some((series, _)) = self.waiting.last().cloned() else { return Ok(Fetched::default()) };
+        let Some(series) = self.waiting.last().map(Waiting::row) else { return Ok(Fetched::default()) };
         let mut rows = self.selection.of(std::slice::from_ref(&series));
         rows.start = self.from.unwrap_or(rows.start);
         let end = rows.end;
@@ -160,11 +170,11 @@ impl Scan {
     }
 }
 
-/// With the name among the labels, so that they can be compared.
-fn sorted(mut row: SeriesRow) -> SeriesRow {
-    if !row.metric_name.is_empty() {
-        row.labels.push((METRIC_NAME.to_owned(), std::mem::take(&mut row.metric_name)));
+impl Waiting {
+    /// With the name among the labels.
+    fn row(&self) -> SeriesRow {
+        let labels = self.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (vm_key, series_id) = (self.vm_key, self.series_id);
+        SeriesRow { month: 0, series_id, vm_key, metric_name: String::new(), labels }
     }
-    row.labels.sort_unstable();
-    row
 }
