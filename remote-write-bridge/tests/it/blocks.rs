@@ -117,7 +117,7 @@ async fn prometheus_takes_exported_blocks_for_its_own() {
     }
 
     let port = free_port();
-    let flags = ["--storage.tsdb.retention.time=10y"];
+    let flags = ["--storage.tsdb.retention.time=10y", "--web.enable-admin-api"];
     let prometheus = parts::prometheus(&dir, "global: {}\n", port, &flags).await.unwrap();
     let url = format!("http://127.0.0.1:{port}");
     let found = samples_of(&archive, &url, start, start + 4 * day).await;
@@ -129,6 +129,20 @@ async fn prometheus_takes_exported_blocks_for_its_own() {
         "{}",
         prometheus.log()
     );
+
+    // What is deleted there is not imported.
+    let (first, last) = (time(start + 600_000), time(start + day));
+    let deleted = [("match[]", "one{at=~\"1.\"}"), ("start", first.as_str()), ("end", last.as_str())];
+    let delete = archive.http.post(format!("{url}/api/v1/admin/tsdb/delete_series")).query(&deleted);
+    assert_eq!(delete.send().await.unwrap().status(), 204);
+    let expected = samples_of(&archive, &url, start, start + 4 * day).await;
+    assert_ne!(expected, found);
+    let other = Archive::start().await;
+    let (code, text) = import(&other, &data, &[]);
+    assert!(code == 0 && text.ends_with(" samples of 3 blocks sent\n"), "{text}");
+    other.settle().await;
+    let found = other.read(start, start + 4 * day, &[(2, "__name__", ".+")]).await;
+    assert!(found == expected, "{} series, not {}", found.len(), expected.len());
 
     // And back, from the blocks that a Prometheus has, into an empty archive.
     let other = Archive::start().await;
