@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::chunk::ChunkError;
-pub(crate) use meta::Meta;
+pub(crate) use meta::{Meta, Stats};
 pub(crate) use reader::{Block, StoredChunk, StoredSeries};
 pub(crate) use writer::BlockWriter;
 

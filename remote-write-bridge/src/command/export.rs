@@ -101,9 +101,8 @@ enum ExportError {
 }
 
 /// What was written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Summary {
-    samples: u64,
     lines: Vec<String>,
     /// A receiver did not take all.
     is_refused: bool,
@@ -147,7 +146,7 @@ pub async fn run(options: Options) -> ExitCode {
         _ = tokio::signal::ctrl_c() => Err(ExportError::Interrupted),
     };
     match outcome {
-        Ok(Summary { lines, is_refused, .. }) => {
+        Ok(Summary { lines, is_refused }) => {
             lines.iter().for_each(|line| eprintln!("{line}"));
             if is_refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }

@@ -14,7 +14,7 @@ use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::archive::ArchiveError;
 use crate::chunk::{Chunk, Chunks, StoredError};
@@ -60,9 +60,13 @@ pub(super) fn stream(
         let mut frames =
             Frames { sender, waiting: BytesMut::new(), query_index: 0, series: ChunkedSeries::default(), size: 0 };
         let Err(error) = frames.answer(scans).await else { return metrics.read_request(ReadOutcome::Streamed) };
-        warn!(%error, "a streamed answer breaks off");
-        let is_gone = matches!(error, StreamError::Gone);
-        metrics.read_request(if is_gone { ReadOutcome::Abandoned } else { ReadOutcome::Unavailable });
+        if matches!(error, StreamError::Gone) {
+            debug!(%error, "a streamed answer is given up");
+            metrics.read_request(ReadOutcome::Abandoned);
+        } else {
+            warn!(%error, "a streamed answer breaks off");
+            metrics.read_request(ReadOutcome::Unavailable);
+        }
         // Where it is not heard, the end is missing.
         drop(frames.sender.try_send(Err(error)));
     };

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::{ExportError, Source, Summary, progress};
-use crate::block::{BlockWriter, Meta};
+use crate::block::{BlockWriter, Meta, Stats};
 use crate::chunk::Chunks;
 use crate::fetch::Scan;
 use crate::time;
@@ -16,30 +16,29 @@ pub(super) async fn write(source: &Source, folder: &Path) -> Result<Summary, Exp
     let io = |error| ExportError::Io { place: folder.display().to_string(), error };
     std::fs::create_dir_all(folder).map_err(io)?;
     let windows = source.windows();
-    let (mut summary, mut blocks, mut oldest) = (Summary::default(), 0, None);
+    let (mut samples, mut blocks, mut oldest) = (0, 0, None);
     let progress = progress(windows.len(), "blocks");
     for window in windows {
         let scan = source.scan(window, None).await?;
-        let block =
-            block(scan, folder, |samples| progress.set_message(format!("{} samples", summary.samples + samples)));
+        let block = block(scan, folder, |more| progress.set_message(format!("{} samples", samples + more)));
         if let Some(Meta { ulid, min_time, max_time, stats, .. }) = block.await? {
             blocks += 1;
             oldest = oldest.or(Some(max_time));
-            summary.samples += stats.num_samples;
+            samples += stats.num_samples;
             let (first, last) = (time::display(min_time), time::display(max_time - 1));
-            let (series, samples) = (stats.num_series, stats.num_samples);
-            progress.suspend(|| eprintln!("{ulid}  {first} to {last}  {series} series, {samples} samples"));
+            let Stats { num_series, num_samples, .. } = stats;
+            progress.suspend(|| eprintln!("{ulid}  {first} to {last}  {num_series} series, {num_samples} samples"));
         }
         progress.inc(1);
     }
     progress.finish_and_clear();
-    summary.lines.push(format!("{} samples in {blocks} blocks", summary.samples));
+    let mut lines = vec![format!("{samples} samples in {blocks} blocks")];
     if let Some(oldest) = oldest {
         // Blocks are deleted when their end is that old.
         let days = (time::now_millis() - oldest) / DAY + 1;
-        summary.lines.push(format!("a Prometheus keeps them with --storage.tsdb.retention.time={days}d or more"));
+        lines.push(format!("a Prometheus keeps them with --storage.tsdb.retention.time={days}d or more"));
     }
-    Ok(summary)
+    Ok(Summary { lines, is_refused: false })
 }
 
 async fn block(mut scan: Scan, folder: &Path, said: impl Fn(u64)) -> Result<Option<Meta>, ExportError> {

@@ -47,7 +47,7 @@ pub(super) async fn write(source: &Source, place: &str) -> Result<Summary, Expor
     if !left_out.is_empty() {
         lines.push(format!("left out, since OpenMetrics cannot carry them: {}", left_out.join(", ")));
     }
-    Ok(Summary { samples, lines, is_refused: false })
+    Ok(Summary { lines, is_refused: false })
 }
 
 /// The name and labels of a sample.

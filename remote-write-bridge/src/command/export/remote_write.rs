@@ -29,5 +29,5 @@ pub(super) async fn write(source: &Source, url: &str, version: Version) -> Resul
     if let Some((requests, text)) = &sender.refused {
         lines.push(format!("{requests} requests were not taken as a whole; of the first one it was said: {text}"));
     }
-    Ok(Summary { samples: sender.sent, lines, is_refused: sender.refused.is_some() })
+    Ok(Summary { lines, is_refused: sender.refused.is_some() })
 }
