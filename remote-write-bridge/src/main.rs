@@ -62,11 +62,15 @@ Exit codes: 0 all is written; 1 ClickHouse, the disk or the receiver fails; 2 co
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   All blocks of a Prometheus, with the labels that it adds to what it writes remotely:
-    lynceus-bridge import --dir /var/lib/prometheus/data --url http://bridge:9201 --label prometheus=main
+    lynceus-bridge import --dir /var/lib/prometheus/data --url http://bridge:9201 \\
+      --label prometheus=main
   One block, one job, from a time on:
-    lynceus-bridge import --dir data/01BKGV7JBM69T2G1BGBGM6KB12 --match '{job=\"node\"}' --from 2026-11-01T00:00:00Z
+    lynceus-bridge import --dir data/01BKGV7JBM69T2G1BGBGM6KB12 --match '{job=\"node\"}' \\
+      --from 2026-11-01T00:00:00Z
 
-What is sent twice is stored once. What a Prometheus has only in its log (the last hours) is in no block.
+What is sent twice is stored once. What a Prometheus has only in its log (the last hours) is not
+in its blocks.
+
 Exit codes: 0 all was taken; 1 a block is damaged, or the bridge does not take all; 2 usage.";
 
 const SCHEMA_EXAMPLES: &str = "\

@@ -46,7 +46,7 @@ pub struct Options {
     from: i64,
 
     /// Until when, that moment not included
-    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "0")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "0s")]
     to: i64,
 
     /// As what
@@ -62,7 +62,7 @@ pub struct Options {
     block_duration: Duration,
 
     /// Version of remote write
-    #[arg(long, value_enum, default_value_t = Version::V1)]
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = Version::V1)]
     remote_write_version: Version,
 }
 

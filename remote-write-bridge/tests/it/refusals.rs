@@ -6,7 +6,7 @@ use lynceus_demo::tool;
 use reqwest::{Body, StatusCode};
 
 use crate::support::{Archive, has_tools, now};
-use crate::wire::{packed, read_request, series, write_request};
+use crate::wire::{packed, read_request, series, streamed_read_request, write_request};
 
 #[tokio::test]
 async fn bodies_that_are_no_write_request_are_refused_with_the_reason() {
@@ -115,8 +115,8 @@ async fn read_requests_that_cannot_be_answered_say_why() {
     let (m, three) = ((0, "__name__", "m"), (2, "i", "[0-2]"));
     assert_eq!(archive.read(t, t + 2, &[m, three]).await.len(), 3);
     assert_eq!(archive.read(t, t + 3, &[m, (2, "i", "[01]")]).await.len(), 2);
-    let mut streamed_only = read_request(t, t, &[m]);
-    streamed_only.extend([2 << 3, 1]);
+    let mut unknown_type = read_request(t, t, &[m]);
+    unknown_type.extend([2 << 3, 7]);
     let cases = [
         (
             packed(&read_request(t, t, &[m])),
@@ -128,7 +128,9 @@ async fn read_requests_that_cannot_be_answered_say_why() {
         ),
         (packed(&read_request(t, t, &[(2, "__name__", "(")])), "CANNOT_COMPILE_REGEXP"),
         (packed(&read_request(t, t, &[(7, "a", "b")])), "matcher of label `a`: expected one of the types 0 to 3"),
-        (packed(&streamed_only), "expected SAMPLES among the accepted response types, found [1]"),
+        (packed(&streamed_read_request(t, t, &[m])), "the answer has more than 3 series"),
+        (packed(&streamed_read_request(t, t + 3, &[m, three])), "the answer has more than 10 samples"),
+        (packed(&unknown_type), "(STREAMED_XOR_CHUNKS) among the accepted response types, found [7]"),
         (b"what".to_vec(), "snappy"),
     ];
     for (body, text) in cases {
