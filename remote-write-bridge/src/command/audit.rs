@@ -17,25 +17,23 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lynceus_promql::Expr;
 use lynceus_service::{load, parse_duration};
 use reqwest::Client;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use url::Url;
 
 use crate::archive::{ArchiveError, Connection};
+use crate::chunk::Point;
 use crate::config::Config;
 use crate::labels::{LabelSet, METRIC_NAME};
 use crate::pairs;
+use crate::remote::{SendError, Sender, Version};
 use crate::time;
-use crate::wire::{
-    self, LabelMatcher, MatcherType, Query, ReadRequest, ReadResponse, Sample, TimeSeries, WireError, WriteRequest,
-};
+use crate::wire::{self, LabelMatcher, MatcherType, Query, ReadRequest, ReadResponse, Sample, TimeSeries, WireError};
 
 /// Of an answer, unpacked.
 const MAX_ANSWER_BYTES: usize = 2 << 30;
 /// Of one question for times.
 const SERIES_AT_ONCE: usize = 1000;
-/// Of one request that repairs.
-const SAMPLES_AT_ONCE: usize = 5000;
 /// Lines of the report.
 const MAX_LINES: usize = 50;
 
@@ -104,9 +102,11 @@ enum AuditError {
     Pack(#[from] snap::Error),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Send(#[from] SendError),
 }
 
-/// Exit codes: 0 nothing is missing, or all of it was sent; 1 something is; 2 config, usage, or no answer.
+/// Exit codes: 0 nothing is missing, or all of it was taken; 1 something is; 2 config, usage, or no answer.
 pub async fn run(options: Options) -> ExitCode {
     lynceus_service::tls::install_provider();
     let config = match load::<Config>(&options.config_file) {
@@ -123,7 +123,8 @@ pub async fn run(options: Options) -> ExitCode {
         Ok(report) => {
             // Who reads may have enough of it.
             drop(std::io::stdout().write_all(report.text(audit.options.repair).as_bytes()));
-            if report.missing() == 0 || audit.options.repair { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            let is_repaired = audit.options.repair && report.refused.is_none();
+            if report.missing() == 0 || is_repaired { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => usage(&error),
     }
@@ -148,6 +149,8 @@ struct Report {
     samples: u64,
     /// By metric, and the hour that they begin with.
     missing: BTreeMap<(String, i64), u64>,
+    /// What the bridge says of what it does not take: requests, and of the first one.
+    refused: Option<(u64, String)>,
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -180,6 +183,9 @@ impl Report {
         if missing > 0 {
             text.push_str(if is_repaired { "all of them were sent\n" } else { "to send them: --repair\n" });
         }
+        if let Some((requests, reason)) = &self.refused {
+            text.push_str(&format!("the bridge did not take {requests} requests as a whole; of the first: {reason}\n"));
+        }
         text
     }
 }
@@ -196,16 +202,25 @@ impl Audit {
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} windows, {eta} left  {msg}");
         let progress = ProgressBar::new(starts.len() as u64);
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let mut sender = Sender::new(url(&self.options.bridge, "api/v1/write"), Version::V1)?;
         let mut report = Report::default();
         for start in starts {
             let missing = self.compare(start, start.saturating_add(step).min(*to) - 1, &matchers, &mut report).await?;
             if self.options.repair {
-                self.send(missing).await?;
+                for series in &missing {
+                    let labels = series.labels.iter().map(|label| (label.name.as_str(), label.value.as_str()));
+                    let labels: Vec<_> = labels.collect();
+                    for sample in &series.samples {
+                        sender.add(&labels, Point::Float(*sample)).await?;
+                    }
+                }
+                sender.flush().await?;
             }
             progress.set_message(format!("{} missing", report.missing()));
             progress.inc(1);
         }
         progress.finish_and_clear();
+        report.refused = sender.refused;
         Ok(report)
     }
 
@@ -236,12 +251,11 @@ impl Audit {
         let mut missing = Vec::new();
         for part in short.chunks(SERIES_AT_ONCE) {
             let ids: Vec<_> = part.iter().map(|(id, _)| id.to_string()).collect();
-            let sql = format!(
-                "SELECT series_id, timestamp FROM samples WHERE series_id IN ({}) AND \
-                 timestamp BETWEEN fromUnixTimestamp64Milli(?, 'UTC') AND fromUnixTimestamp64Milli(?, 'UTC')",
-                ids.join(", ")
-            );
-            let bind = |client: &clickhouse::Client| client.query(&sql).bind(start).bind(end);
+            // One string: ClickHouse takes literals of that size for floating-point numbers.
+            let sql = "SELECT series_id, timestamp FROM samples \
+                       WHERE series_id IN (SELECT toUInt128(arrayJoin(splitByChar(',', ?)))) AND \
+                       timestamp BETWEEN fromUnixTimestamp64Milli(?, 'UTC') AND fromUnixTimestamp64Milli(?, 'UTC')";
+            let bind = |client: &clickhouse::Client| client.query(sql).bind(ids.join(",")).bind(start).bind(end);
             let rows: Vec<TimeRow> = self.connection.fetch(bind, "samples", usize::MAX - 1).await?;
             let stored: HashSet<_> = rows.into_iter().map(|row| (row.series_id, row.timestamp)).collect();
             for (id, series) in part {
@@ -271,45 +285,25 @@ impl Audit {
     async fn read(&self, start: i64, end: i64, matchers: &[LabelMatcher]) -> Result<Vec<TimeSeries>, AuditError> {
         let query = Query { start_timestamp_ms: start, end_timestamp_ms: end, matchers: matchers.to_vec() };
         let request = ReadRequest { queries: vec![query], accepted_response_types: vec![] };
-        let body = self.post(&self.options.source, "api/v1/read", wire::encode(&request)?).await?;
+        let url = url(&self.options.source, "api/v1/read");
+        let headers = [(CONTENT_TYPE, wire::CONTENT_TYPE), (CONTENT_ENCODING, "snappy")];
+        let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        let question = self.http.post(url.clone()).headers(HeaderMap::from_iter(headers)).body(wire::encode(&request)?);
+        let unreachable = |error: reqwest::Error| AuditError::Unreachable(url.clone(), error.without_url());
+        let response = question.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(unreachable)?;
+        if !status.is_success() {
+            return Err(AuditError::Refused(url, status, String::from_utf8_lossy(&body).trim_end().to_owned()));
+        }
         let response: ReadResponse = wire::decode(&body, "prometheus.ReadResponse", MAX_ANSWER_BYTES)?;
         Ok(response.results.into_iter().flat_map(|result| result.timeseries).collect())
     }
+}
 
-    /// Gives the bridge what is missing.
-    async fn send(&self, missing: Vec<TimeSeries>) -> Result<(), AuditError> {
-        let mut request = WriteRequest::default();
-        let mut samples = 0;
-        for series in missing {
-            samples += series.samples.len();
-            request.timeseries.push(series);
-            if samples >= SAMPLES_AT_ONCE {
-                self.write(&std::mem::take(&mut request)).await?;
-                samples = 0;
-            }
-        }
-        if samples > 0 { self.write(&request).await } else { Ok(()) }
-    }
-
-    async fn write(&self, request: &WriteRequest) -> Result<(), AuditError> {
-        self.post(&self.options.bridge, "api/v1/write", wire::encode(request)?).await.map(drop)
-    }
-
-    async fn post(&self, base: &Url, path: &str, body: Vec<u8>) -> Result<bytes::Bytes, AuditError> {
-        let url =
-            Url::parse(&format!("{}/{path}", base.as_str().trim_end_matches('/'))).unwrap_or_else(|_| base.clone());
-        let request =
-            self.http.post(url.clone()).header(CONTENT_TYPE, wire::CONTENT_TYPE).header(CONTENT_ENCODING, "snappy");
-        let unreachable = |error: reqwest::Error| AuditError::Unreachable(url.clone(), error.without_url());
-        let response = request.body(body).send().await.map_err(unreachable)?;
-        let status = response.status();
-        let body = response.bytes().await.map_err(unreachable)?;
-        if status.is_success() {
-            Ok(body)
-        } else {
-            Err(AuditError::Refused(url, status, String::from_utf8_lossy(&body).trim_end().to_owned()))
-        }
-    }
+/// Below a base, which may have a path.
+fn url(base: &Url, path: &str) -> Url {
+    Url::parse(&format!("{}/{path}", base.as_str().trim_end_matches('/'))).unwrap_or_else(|_| base.clone())
 }
 
 fn matchers(selector: &str) -> Result<Vec<LabelMatcher>, AuditError> {
