@@ -33,6 +33,7 @@ async fn a_fleet_at_work_goes_the_whole_path() {
     smoke::exporter_is_scraped(&stack).await.unwrap();
     smoke::every_vm_is_in_prometheus(&stack).await.unwrap();
     smoke::every_vm_is_in_the_archive(&stack).await.unwrap();
+    smoke::the_archive_goes_on_from_a_past(&stack).await.unwrap();
     smoke::an_alert_and_its_end_are_mailed(&stack).await.unwrap();
     smoke::each_team_sees_its_own(&stack).await.unwrap();
     stack.stop().await.unwrap();

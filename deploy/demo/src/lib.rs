@@ -4,6 +4,7 @@
 //! [`stack`] is all of them together, [`smoke`] checks that data reaches the end of each branch. Everything lives in a
 //! folder that the caller names; a process that is dropped is killed. Nothing here listens beyond loopback.
 
+pub mod history;
 pub mod parts;
 mod poll;
 mod ports;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use lynceus_demo::progress::step;
 use lynceus_demo::stack::{PASSWORD, Simulator, Stack, StackOptions, USERS};
-use lynceus_demo::{Ports, repository, smoke};
+use lynceus_demo::{Ports, history, repository, smoke};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Starts Lynceus and all that it stands on, on loopback, with a simulated vCenter.
@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
     after_help = "Examples:\n  \
         lynceus-demo --vms 500      a larger estate\n  \
         lynceus-demo --smoke        check that data reaches the end of each branch, and stop\n  \
+        lynceus-demo --history 0    an archive that begins now\n  \
         lynceus-demo --free-ports   where the usual ports are taken"
 )]
 struct Cli {
@@ -27,6 +28,10 @@ struct Cli {
     /// Virtual machines of the simulated vCenter
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(4..=5_000))]
     vms: u32,
+
+    /// Days that the fleet's past is written into the archive for, while everything runs; 0 for none
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=700))]
+    history: u32,
 
     /// Check that data reaches the end of each branch, then stop: 0 when all does, 1 when not
     #[arg(long)]
@@ -79,10 +84,22 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         checks(&stack).await
     } else {
         eprintln!("{}", welcome(&stack));
-        told_to_stop().await
+        tokio::select! {
+            told = told_to_stop() => told,
+            Err(error) = past(&stack, cli.history) => Err(error),
+        }
     };
     step("everything stopped", stack.stop()).await?;
     outcome
+}
+
+/// Never ends where all is well.
+async fn past(stack: &Stack, days: u32) -> anyhow::Result<()> {
+    if days > 0 && stack.options.simulator != Simulator::Vcsim {
+        let what = format!("the archive has the last {days} days of the VMs, a sample every five minutes");
+        step(&what, history::fill(stack, days)).await?;
+    }
+    std::future::pending().await
 }
 
 async fn told_to_stop() -> anyhow::Result<()> {
@@ -97,6 +114,9 @@ async fn checks(stack: &Stack) -> anyhow::Result<()> {
     step("Prometheus scrapes the exporter", smoke::exporter_is_scraped(stack)).await?;
     step("every VM is in Prometheus", smoke::every_vm_is_in_prometheus(stack)).await?;
     step("every VM is in the archive", smoke::every_vm_is_in_the_archive(stack)).await?;
+    if stack.options.simulator != Simulator::Vcsim {
+        step("the archive goes on from a past", smoke::the_archive_goes_on_from_a_past(stack)).await?;
+    }
     step("an alert and its end are mailed", smoke::an_alert_and_its_end_are_mailed(stack)).await?;
     step("each team sees only its own VMs", smoke::each_team_sees_its_own(stack)).await
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::parts::{self, VcsimOptions};
 use crate::stack::{PASSWORD, Simulator, Stack};
-use crate::{eventually, tool};
+use crate::{eventually, history, tool};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -60,6 +60,19 @@ pub async fn every_vm_is_in_prometheus(stack: &Stack) -> anyhow::Result<()> {
 /// The archive gives the same count through the remote read of a Prometheus that has no data of its own.
 pub async fn every_vm_is_in_the_archive(stack: &Stack) -> anyhow::Result<()> {
     counts_all_vms(stack, stack.options.ports.archive).await
+}
+
+/// A day of the past is written, and is of the same series as the present.
+pub async fn the_archive_goes_on_from_a_past(stack: &Stack) -> anyhow::Result<()> {
+    history::fill(stack, 1).await?;
+    let expected = f64::from(count_vms(stack).await?);
+    eventually(LIMIT, "the past of all VMs", || async {
+        let both = "count((vsphere_vm_power_state == 1) and (vsphere_vm_power_state offset 12h == 1))";
+        let found = number(stack.options.ports.archive, both).await?;
+        ensure!((found - expected).abs() < f64::EPSILON, "{found} of {expected} VMs have one");
+        Ok(())
+    })
+    .await
 }
 
 async fn counts_all_vms(stack: &Stack, port: u16) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 
 use crate::app::Options;
+use crate::backfill;
 use crate::cost;
 use crate::lab::Plan;
 use crate::model::{Size, Time};
@@ -27,8 +28,12 @@ const EXAMPLES: &str = "Examples:
 /// Prints one line of JSON on standard output when it listens (url, sha256, vms, hosts, control), and serves until
 /// SIGINT or SIGTERM. What it can do and what not is in docs/fleet.md.
 #[derive(Debug, clap::Parser)]
-#[command(name = "lynceus-fleet", version, after_help = EXAMPLES)]
+#[command(name = "lynceus-fleet", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Cli {
+    /// What else is wanted.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Virtual machines, templates included; hosts, clusters and datastores follow from them
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     vms: u32,
@@ -72,6 +77,13 @@ pub struct Cli {
     /// What calls cost: `off`, `default` (near a mid-size vCenter), or a YAML file
     #[arg(long, value_name = "off|default|FILE", default_value = "off")]
     cost: String,
+}
+
+/// What the fleet does instead of listening.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Write the estate's past to a receiver of remote write
+    Backfill(backfill::Options),
 }
 
 fn factor(text: &str) -> Result<f64, String> {

@@ -12,6 +12,7 @@
 //! copy of a vCenter's behaviour that no client can see: there are no tasks, no permissions, and nothing can be operated.
 
 mod app;
+pub mod backfill;
 mod certificate;
 mod condition;
 mod config;
@@ -29,4 +30,4 @@ pub mod soap;
 pub mod vcenter;
 
 pub use app::{Address, Addresses, Fleet, Options, host_address};
-pub use config::Cli;
+pub use config::{Cli, Command};

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use lynceus_fleet::{Cli, Fleet};
+use lynceus_fleet::{Cli, Command, Fleet};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -15,6 +15,10 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    if let Some(Command::Backfill(options)) = cli.command {
+        lynceus_service::tls::install_provider();
+        return exit(lynceus_fleet::backfill::run(options).await);
+    }
     let options = match cli.options() {
         Ok(options) => options,
         Err(error) => {
@@ -22,7 +26,12 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match run(options).await {
+    exit(run(options).await)
+}
+
+#[expect(clippy::print_stderr, reason = "the log may not be there")]
+fn exit(outcome: anyhow::Result<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lynceus-fleet: {error:#}");
