@@ -8,12 +8,13 @@
 //! chunk begins: it takes some bytes more and says the same.
 
 mod bits;
-mod float_histogram;
+mod float;
 mod histogram;
 mod layout;
 mod resets;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod xor;
 
 use lynceus_promql::is_stale;
@@ -21,7 +22,10 @@ use prost::Message as _;
 
 use crate::archive::{HistogramRow, SampleRow};
 use crate::wire::{Histogram, HistogramCount, Sample};
+use float::Float;
+use histogram::{Counts, Reader, Writer};
 pub(crate) use resets::Resets;
+use whole::Whole;
 
 /// As Prometheus cuts them.
 const MAX_SAMPLES: usize = 120;
@@ -128,14 +132,17 @@ impl<'a> Chunks<'a> {
     }
 
     fn histograms(&mut self) -> Result<Option<Chunk>, StoredError> {
-        let until = self.samples.first().map_or(i64::MAX, |row| row.timestamp);
         let Some(first) = self.histograms.first() else { return Ok(None) };
         let first = stored(first)?;
+        if is_whole(&first) { self.histograms_of::<Whole>(first) } else { self.histograms_of::<Float>(first) }.map(Some)
+    }
+
+    fn histograms_of<C: Counts>(&mut self, first: Histogram) -> Result<Chunk, StoredError> {
+        let until = self.samples.first().map_or(i64::MAX, |row| row.timestamp);
         let start = first.timestamp;
-        let resets = Resets::at_start(self.before.as_ref(), &first);
-        let mut writer = HistogramWriter::new(resets, &first);
+        let mut writer = Writer::<C>::new(Resets::at_start(self.before.as_ref(), &first), &first);
         let (mut samples, mut last) = (1, first);
-        while samples < MAX_SAMPLES && (samples < LEAST_HISTOGRAMS || writer.out().len() < HISTOGRAM_BYTES) {
+        while samples < MAX_SAMPLES && (samples < LEAST_HISTOGRAMS || writer.out.len() < HISTOGRAM_BYTES) {
             let next = self.histograms.get(samples).filter(|row| row.timestamp < until);
             let Some(next) = next.map(stored).transpose()? else { break };
             if !resets::continues(&last, &next) {
@@ -147,10 +154,10 @@ impl<'a> Chunks<'a> {
         }
         self.histograms = &self.histograms[samples..];
         // At most MAX_SAMPLES.
-        writer.out().bytes()[..HEADER].copy_from_slice(&(samples as u16).to_be_bytes());
-        let (encoding, end) = (writer.encoding(), last.timestamp);
+        writer.out.bytes()[..HEADER].copy_from_slice(&(samples as u16).to_be_bytes());
+        let end = last.timestamp;
         self.before = Some(last);
-        Ok(Some(Chunk { encoding, first: start, last: end, samples, data: writer.into_bytes() }))
+        Ok(Chunk { encoding: C::ENCODING, first: start, last: end, samples, data: writer.out.into_bytes() })
     }
 }
 
@@ -209,55 +216,15 @@ fn is_whole(histogram: &Histogram) -> bool {
     !matches!(histogram.count, Some(HistogramCount::Float(_)))
 }
 
-enum HistogramWriter {
-    Whole(histogram::Writer),
-    Float(float_histogram::Writer),
-}
-
-impl HistogramWriter {
-    fn new(resets: Resets, first: &Histogram) -> Self {
-        let header = [0, 0, resets as u8];
-        match is_whole(first) {
-            true => Self::Whole(histogram::Writer::new(header, first)),
-            false => Self::Float(float_histogram::Writer::new(header, first)),
-        }
-    }
-
-    fn encoding(&self) -> Encoding {
-        match self {
-            Self::Whole(_) => Encoding::Histogram,
-            Self::Float(_) => Encoding::FloatHistogram,
-        }
-    }
-
-    fn push(&mut self, histogram: &Histogram) {
-        match self {
-            Self::Whole(writer) => writer.push(histogram),
-            Self::Float(writer) => writer.push(histogram),
-        }
-    }
-
-    fn out(&mut self) -> &mut bits::BitWriter {
-        match self {
-            Self::Whole(writer) => writer.out(),
-            Self::Float(writer) => writer.out(),
-        }
-    }
-
-    fn into_bytes(self) -> Vec<u8> {
-        match self {
-            Self::Whole(writer) => writer.into_bytes(),
-            Self::Float(writer) => writer.into_bytes(),
-        }
-    }
-}
-
 /// Reads a chunk sample by sample, and stays small whatever it claims to have.
 #[derive(Debug)]
-pub(crate) enum Points<'a> {
+pub(crate) struct Points<'a>(Kind<'a>);
+
+#[derive(Debug)]
+enum Kind<'a> {
     Xor(xor::Reader<'a>),
-    Histogram(histogram::Reader<'a>),
-    FloatHistogram(float_histogram::Reader<'a>),
+    Histogram(Reader<'a, Whole>),
+    FloatHistogram(Reader<'a, Float>),
 }
 
 impl<'a> Points<'a> {
@@ -265,19 +232,19 @@ impl<'a> Points<'a> {
         let ends = ChunkError::Ends { length: data.len() };
         let samples = u16::from_be_bytes(*data.first_chunk().ok_or_else(|| ends.clone())?);
         let resets = || data.get(HEADER).map(|flags| Resets::from_flags(*flags)).ok_or(ends);
-        Ok(match encoding {
-            1 => Self::Xor(xor::Reader::new(data, samples)),
-            2 => Self::Histogram(histogram::Reader::new(data, samples, resets()?)),
-            3 => Self::FloatHistogram(float_histogram::Reader::new(data, samples, resets()?)),
+        Ok(Self(match encoding {
+            1 => Kind::Xor(xor::Reader::new(data, samples)),
+            2 => Kind::Histogram(Reader::new(data, samples, resets()?)),
+            3 => Kind::FloatHistogram(Reader::new(data, samples, resets()?)),
             found => return Err(ChunkError::Encoding(found)),
-        })
+        }))
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Point>, ChunkError> {
-        match self {
-            Self::Xor(reader) => reader.next(),
-            Self::Histogram(reader) => Ok(reader.next()?.map(Point::histogram)),
-            Self::FloatHistogram(reader) => Ok(reader.next()?.map(Point::histogram)),
+        match &mut self.0 {
+            Kind::Xor(reader) => reader.next(),
+            Kind::Histogram(reader) => Ok(reader.next()?.map(Point::histogram)),
+            Kind::FloatHistogram(reader) => Ok(reader.next()?.map(Point::histogram)),
         }
     }
 }

@@ -1,127 +1,88 @@
-//! Native histograms with whole counts: the times and all counts as changes of changes.
+//! Native histograms: the layout once, then times as changes of changes, then what the counts of this kind make of it.
 
 use lynceus_promql::is_stale;
 
 use super::bits::{BitReader, BitWriter};
-use super::xor::Xor;
-use super::{ChunkError, HISTOGRAM_HEADER, Resets, layout};
-use crate::wire::{Histogram, HistogramCount, HistogramZeroCount};
+use super::{ChunkError, Encoding, HISTOGRAM_HEADER, Resets, layout};
+use crate::wire::Histogram;
+
+/// What of a histogram changes from sample to sample, its time aside.
+pub(super) trait Counts: Sized {
+    const ENCODING: Encoding;
+    /// Bits that the count of a bucket takes at least, in the first sample.
+    const BUCKET_BITS: u64;
+
+    fn write_first(histogram: &Histogram, out: &mut BitWriter) -> Self;
+    fn write(&mut self, histogram: &Histogram, out: &mut BitWriter);
+    fn read_first(from: &mut BitReader<'_>, buckets: u64) -> Result<Self, ChunkError>;
+    fn read(&mut self, from: &mut BitReader<'_>) -> Result<(), ChunkError>;
+    fn sum(&self) -> f64;
+    /// Sets all counts; of the buckets so many are positive. A stale marker has counts of 0, and no buckets.
+    fn set(&self, histogram: &mut Histogram, positive: usize);
+}
 
 /// A number and how it changed last. Counts of 64 bits wrap, and come back when they are read.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counter {
-    value: i64,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counter {
+    pub(super) value: i64,
     change: i64,
 }
 
 impl Counter {
-    fn write(&mut self, value: i64, out: &mut BitWriter) {
+    pub(super) fn new(value: i64) -> Self {
+        Self { value, change: 0 }
+    }
+
+    pub(super) fn write(&mut self, value: i64, out: &mut BitWriter) {
         let change = value.wrapping_sub(self.value);
         out.varbit(change.wrapping_sub(self.change));
         *self = Self { value, change };
     }
 
-    fn read(&mut self, from: &mut BitReader<'_>) -> Result<i64, ChunkError> {
+    pub(super) fn read(&mut self, from: &mut BitReader<'_>) -> Result<(), ChunkError> {
         self.change = self.change.wrapping_add(from.varbit()?);
         self.value = self.value.wrapping_add(self.change);
-        Ok(self.value)
+        Ok(())
     }
-}
-
-fn counts(histogram: &Histogram) -> (u64, u64) {
-    let count = match histogram.count {
-        Some(HistogramCount::Int(count)) => count,
-        _ => 0,
-    };
-    let zero_count = match histogram.zero_count {
-        Some(HistogramZeroCount::Int(count)) => count,
-        _ => 0,
-    };
-    (count, zero_count)
 }
 
 /// Writes a chunk sample by sample.
 #[derive(Debug)]
-pub(super) struct Writer {
-    out: BitWriter,
+pub(super) struct Writer<C> {
+    pub(super) out: BitWriter,
     time: Counter,
-    count: Counter,
-    zero_count: Counter,
-    sum: Xor,
-    buckets: Vec<Counter>,
+    counts: C,
 }
 
-impl Writer {
+impl<C: Counts> Writer<C> {
     /// The first sample says the layout of all.
-    pub(super) fn new(header: [u8; HISTOGRAM_HEADER], first: &Histogram) -> Self {
-        let mut out = BitWriter::new(&header);
+    pub(super) fn new(resets: Resets, first: &Histogram) -> Self {
+        let mut out = BitWriter::new(&[0, 0, resets as u8]);
         layout::write(first, &mut out);
-        let (count, zero_count) = counts(first);
         out.varbit(first.timestamp);
-        out.unsigned_varbit(count);
-        out.unsigned_varbit(zero_count);
-        out.bits(first.sum.to_bits(), 64);
-        let deltas = first.positive_deltas.iter().chain(&first.negative_deltas);
-        deltas.clone().for_each(|delta| out.varbit(*delta));
-        let counter = |value| Counter { value, change: 0 };
-        Self {
-            out,
-            time: counter(first.timestamp),
-            count: counter(count.cast_signed()),
-            zero_count: counter(zero_count.cast_signed()),
-            sum: Xor::new(first.sum),
-            buckets: deltas.map(|delta| counter(*delta)).collect(),
-        }
+        let counts = C::write_first(first, &mut out);
+        Self { out, time: Counter::new(first.timestamp), counts }
     }
 
     pub(super) fn push(&mut self, histogram: &Histogram) {
-        let out = &mut self.out;
-        self.time.write(histogram.timestamp, out);
-        if is_stale(histogram.sum) {
-            // Nothing but stale markers follows it.
-            out.varbit(0);
-            out.varbit(0);
-            return self.sum.write(histogram.sum, out);
-        }
-        let (count, zero_count) = counts(histogram);
-        self.count.write(count.cast_signed(), out);
-        self.zero_count.write(zero_count.cast_signed(), out);
-        self.sum.write(histogram.sum, out);
-        let deltas = histogram.positive_deltas.iter().chain(&histogram.negative_deltas);
-        self.buckets.iter_mut().zip(deltas).for_each(|(bucket, delta)| bucket.write(*delta, out));
-    }
-
-    pub(super) fn out(&mut self) -> &mut BitWriter {
-        &mut self.out
-    }
-
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        self.out.into_bytes()
+        self.time.write(histogram.timestamp, &mut self.out);
+        self.counts.write(histogram, &mut self.out);
     }
 }
 
 /// Reads a chunk sample by sample.
 #[derive(Debug)]
-pub(crate) struct Reader<'a> {
+pub(super) struct Reader<'a, C> {
     from: BitReader<'a>,
     left: u16,
     resets: Resets,
-    state: Option<State>,
+    /// Layout, time and counts of the sample before.
+    last: Option<(Histogram, Counter, C)>,
 }
 
-#[derive(Debug)]
-struct State {
-    layout: Histogram,
-    time: Counter,
-    count: Counter,
-    zero_count: Counter,
-    sum: Xor,
-    buckets: Vec<Counter>,
-}
-
-impl<'a> Reader<'a> {
+impl<'a, C: Counts> Reader<'a, C> {
     pub(super) fn new(data: &'a [u8], samples: u16, resets: Resets) -> Self {
-        Self { from: BitReader::new(data, HISTOGRAM_HEADER), left: samples, resets, state: None }
+        Self { from: BitReader::new(data, HISTOGRAM_HEADER), left: samples, resets, last: None }
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Histogram>, ChunkError> {
@@ -130,56 +91,28 @@ impl<'a> Reader<'a> {
         }
         self.left -= 1;
         let from = &mut self.from;
-        let is_first = self.state.is_none();
-        let state = match &mut self.state {
-            None => self.state.insert(State::read(from)?),
-            Some(state) => {
-                state.read_next(from)?;
-                state
+        let is_first = self.last.is_none();
+        let (layout, time, counts) = match &mut self.last {
+            None => {
+                let layout = layout::read(from, C::BUCKET_BITS)?;
+                let time = Counter::new(from.varbit()?);
+                let buckets = layout::buckets(&layout.positive_spans) + layout::buckets(&layout.negative_spans);
+                let counts = C::read_first(from, buckets)?;
+                self.last.insert((layout, time, counts))
+            }
+            Some(last) => {
+                last.1.read(from)?;
+                last.2.read(from)?;
+                last
             }
         };
-        let (timestamp, sum) = (state.time.value, state.sum.value());
-        if is_stale(sum) {
-            let (count, zero_count) = (Some(HistogramCount::Int(0)), Some(HistogramZeroCount::Int(0)));
-            return Ok(Some(Histogram { count, zero_count, sum, timestamp, ..Histogram::default() }));
-        }
-        let positive = layout::buckets(&state.layout.positive_spans) as usize;
-        let mut deltas = state.buckets.iter().map(|bucket| bucket.value);
-        Ok(Some(Histogram {
-            count: Some(HistogramCount::Int(state.count.value.cast_unsigned())),
-            zero_count: Some(HistogramZeroCount::Int(state.zero_count.value.cast_unsigned())),
-            sum,
-            timestamp,
-            reset_hint: self.resets.hint(is_first),
-            positive_deltas: deltas.by_ref().take(positive).collect(),
-            negative_deltas: deltas.collect(),
-            ..state.layout.clone()
-        }))
-    }
-}
-
-impl State {
-    fn read(from: &mut BitReader<'_>) -> Result<Self, ChunkError> {
-        let layout = layout::read(from, 1)?;
-        let counter = |value| Counter { value, change: 0 };
-        let time = counter(from.varbit()?);
-        let count = counter(from.unsigned_varbit()?.cast_signed());
-        let zero_count = counter(from.unsigned_varbit()?.cast_signed());
-        let sum = Xor::new(from.double()?);
-        let number = layout::buckets(&layout.positive_spans) + layout::buckets(&layout.negative_spans);
-        let buckets = (0..number).map(|_| Ok(counter(from.varbit()?))).collect::<Result<_, _>>()?;
-        Ok(Self { layout, time, count, zero_count, sum, buckets })
-    }
-
-    fn read_next(&mut self, from: &mut BitReader<'_>) -> Result<(), ChunkError> {
-        self.time.read(from)?;
-        self.count.read(from)?;
-        self.zero_count.read(from)?;
-        if !is_stale(self.sum.read(from)?) {
-            for bucket in &mut self.buckets {
-                bucket.read(from)?;
-            }
-        }
-        Ok(())
+        let (timestamp, sum) = (time.value, counts.sum());
+        let mut histogram = if is_stale(sum) {
+            Histogram { sum, timestamp, ..Histogram::default() }
+        } else {
+            Histogram { sum, timestamp, reset_hint: self.resets.hint(is_first), ..layout.clone() }
+        };
+        counts.set(&mut histogram, layout::buckets(&layout.positive_spans) as usize);
+        Ok(Some(histogram))
     }
 }
