@@ -51,5 +51,5 @@ mod write;
 mod writer;
 
 pub use app::{App, Args};
-pub use command::{audit, cardinality, erase, export, import, schema};
+pub use command::{Outcome, audit, cardinality, erase, export, import, schema};
 pub use config::Config;

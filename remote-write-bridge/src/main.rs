@@ -129,17 +129,18 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = lynceus_service::parse(Defaults { config_file: "bridge.yml", listen_address: "127.0.0.1:9201" });
-    match cli.command {
-        None => lynceus_service::run::<App>(cli.flags, Args { storage_path: cli.storage_path }).await,
+    let outcome = match cli.command {
+        None => return lynceus_service::run::<App>(cli.flags, Args { storage_path: cli.storage_path }).await,
+        Some(Command::Completion { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "lynceus-bridge", &mut std::io::stdout());
+            return ExitCode::SUCCESS;
+        }
         Some(Command::Schema(options)) => schema::run(options).await,
         Some(Command::Audit(options)) => audit::run(*options).await,
         Some(Command::Cardinality(options)) => cardinality::run(options).await,
         Some(Command::Erase(options)) => erase::run(*options).await,
         Some(Command::Export(options)) => export::run(*options).await,
         Some(Command::Import(options)) => import::run(*options).await,
-        Some(Command::Completion { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "lynceus-bridge", &mut std::io::stdout());
-            ExitCode::SUCCESS
-        }
-    }
+    };
+    outcome.unwrap_or_else(|code| code)
 }

@@ -5,25 +5,22 @@
 //! wanted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use clickhouse::Row;
-use indicatif::{ProgressBar, ProgressStyle};
-use lynceus_promql::Expr;
-use lynceus_service::{load, parse_duration};
+use lynceus_promql::{Matcher, MatcherOp};
+use lynceus_service::parse_duration;
 use reqwest::Client;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use url::Url;
 
+use super::{Outcome, Selector, below, failed, parse_selector, parse_time, progress, say};
 use crate::archive::{ArchiveError, Connection};
 use crate::chunk::Point;
-use crate::config::Config;
 use crate::labels::{LabelSet, METRIC_NAME};
 use crate::pairs;
 use crate::remote::{SendError, Sender, Version};
@@ -57,8 +54,8 @@ pub struct Options {
     to: i64,
 
     /// Series to look at
-    #[arg(long = "match", value_name = "SELECTOR", default_value = "{__name__=~\".+\"}")]
-    selector: String,
+    #[arg(long = "match", value_name = "SELECTOR", value_parser = parse_selector, default_value = "{__name__=~\".+\"}")]
+    selector: Selector,
 
     /// So much is compared at a time, in memory
     #[arg(long, value_name = "DURATION", value_parser = parse_window, default_value = "5m")]
@@ -73,16 +70,6 @@ pub struct Options {
     bridge: Url,
 }
 
-pub(super) fn parse_time(text: &str) -> Result<i64, String> {
-    if let Some(ago) = parse_duration(text) {
-        return Ok(time::now_millis() - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX));
-    }
-    let parsed = text.parse::<jiff::Timestamp>();
-    parsed
-        .map(jiff::Timestamp::as_millisecond)
-        .map_err(|_| "expected a time like 2026-11-26T08:00:00Z, or 2h".to_owned())
-}
-
 fn parse_window(text: &str) -> Result<Duration, String> {
     parse_duration(text).filter(|window| !window.is_zero()).ok_or_else(|| "expected a duration like 5m".to_owned())
 }
@@ -90,8 +77,6 @@ fn parse_window(text: &str) -> Result<Duration, String> {
 /// Why it cannot go on.
 #[derive(Debug, thiserror::Error)]
 enum AuditError {
-    #[error("--match: {0}")]
-    Selector(String),
     #[error("{0} does not answer: {1}")]
     Unreachable(Url, #[source] reqwest::Error),
     #[error("{0} answered {1}: {2}")]
@@ -107,37 +92,20 @@ enum AuditError {
 }
 
 /// Exit codes: 0 nothing is missing, or all of it was taken; 1 something is; 2 config, usage, or no answer.
-pub async fn run(options: Options) -> ExitCode {
-    lynceus_service::tls::install_provider();
-    let config = match load::<Config>(&options.config_file) {
-        Ok(config) => config,
-        Err(problems) => return usage(&problems),
-    };
+pub async fn run(options: Options) -> Outcome {
+    let config = super::config(&options.config_file)?;
     let replica_label = config.ingest.replica_label.clone();
-    let connection = match Connection::new(config, "nothing was asked yet".to_owned()) {
-        Ok(connection) => Arc::new(connection),
-        Err(error) => return usage(&format_args!("clickhouse.tls: {error}")),
-    };
+    let connection = super::connection(config)?;
     let audit = Audit { options, connection, replica_label, http: Client::new() };
-    match audit.work().await {
-        Ok(report) => {
-            // Who reads may have enough of it.
-            drop(std::io::stdout().write_all(report.text(audit.options.repair).as_bytes()));
-            let is_repaired = audit.options.repair && report.refused.is_none();
-            if report.missing() == 0 || is_repaired { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => usage(&error),
-    }
-}
-
-fn usage(problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{problem}");
-    ExitCode::from(2)
+    let report = audit.work().await.map_err(|error| failed(2, &error))?;
+    say(&report.text(audit.options.repair));
+    let is_repaired = audit.options.repair && report.refused.is_none();
+    Ok(if report.missing() == 0 || is_repaired { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 struct Audit {
     options: Options,
-    connection: Arc<Connection>,
+    connection: Connection,
     replica_label: String,
     http: Client,
 }
@@ -192,17 +160,15 @@ impl Report {
 
 impl Audit {
     async fn work(&self) -> Result<Report, AuditError> {
-        let matchers = matchers(&self.options.selector)?;
+        let matchers: Vec<_> = self.options.selector.matchers.iter().map(wire_matcher).collect();
         self.connection.check().await?;
         let Options { from, to, window, .. } = &self.options;
         let step = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
         let starts: Vec<i64> = std::iter::successors(Some(*from), |start| start.checked_add(step))
             .take_while(|start| start < to)
             .collect();
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} windows, {eta} left  {msg}");
-        let progress = ProgressBar::new(starts.len() as u64);
-        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let mut sender = Sender::new(url(&self.options.bridge, "api/v1/write"), Version::V1)?;
+        let progress = progress(starts.len() as u64, "windows");
+        let mut sender = Sender::new(below(&self.options.bridge, "api/v1/write"), Version::V1)?;
         let mut report = Report::default();
         for start in starts {
             let missing = self.compare(start, start.saturating_add(step).min(*to) - 1, &matchers, &mut report).await?;
@@ -285,7 +251,7 @@ impl Audit {
     async fn read(&self, start: i64, end: i64, matchers: &[LabelMatcher]) -> Result<Vec<TimeSeries>, AuditError> {
         let query = Query { start_timestamp_ms: start, end_timestamp_ms: end, matchers: matchers.to_vec() };
         let request = ReadRequest { queries: vec![query], accepted_response_types: vec![] };
-        let url = url(&self.options.source, "api/v1/read");
+        let url = below(&self.options.source, "api/v1/read");
         let headers = [(CONTENT_TYPE, wire::CONTENT_TYPE), (CONTENT_ENCODING, "snappy")];
         let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
         let question = self.http.post(url.clone()).headers(HeaderMap::from_iter(headers)).body(wire::encode(&request)?);
@@ -301,25 +267,12 @@ impl Audit {
     }
 }
 
-/// Below a base, which may have a path.
-fn url(base: &Url, path: &str) -> Url {
-    Url::parse(&format!("{}/{path}", base.as_str().trim_end_matches('/'))).unwrap_or_else(|_| base.clone())
-}
-
-fn matchers(selector: &str) -> Result<Vec<LabelMatcher>, AuditError> {
-    use lynceus_promql::MatcherOp;
-    let expr = lynceus_promql::parse(selector).map_err(|error| AuditError::Selector(error.to_string()))?;
-    let Expr::Vector(vector) = &expr else {
-        return Err(AuditError::Selector(format!("expected a selector, found {selector}")));
+fn wire_matcher(matcher: &Matcher) -> LabelMatcher {
+    let kind = match matcher.op {
+        MatcherOp::Equal => MatcherType::Equal,
+        MatcherOp::NotEqual => MatcherType::NotEqual,
+        MatcherOp::Regex => MatcherType::Regex,
+        MatcherOp::NotRegex => MatcherType::NotRegex,
     };
-    let matcher = |matcher: lynceus_promql::Matcher| {
-        let kind = match matcher.op {
-            MatcherOp::Equal => MatcherType::Equal,
-            MatcherOp::NotEqual => MatcherType::NotEqual,
-            MatcherOp::Regex => MatcherType::Regex,
-            MatcherOp::NotRegex => MatcherType::NotRegex,
-        };
-        LabelMatcher { r#type: kind as i32, name: matcher.name, value: matcher.value }
-    };
-    Ok(crate::select::matchers(vector).into_iter().map(matcher).collect())
+    LabelMatcher { r#type: kind as i32, name: matcher.name.clone(), value: matcher.value.clone() }
 }

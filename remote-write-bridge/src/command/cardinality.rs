@@ -1,17 +1,15 @@
 //! `lynceus-bridge cardinality`: where the series of a month come from, and what has grown since the month before.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use clickhouse::Row;
 use jiff::civil::Date;
-use lynceus_service::load;
 use serde::Deserialize;
 
+use super::{Outcome, failed, say};
 use crate::archive::{ArchiveError, Connection};
-use crate::config::Config;
 use crate::time;
 
 /// What the command line says.
@@ -60,29 +58,10 @@ struct Disk {
 }
 
 /// Exit codes: 0 fine, 1 ClickHouse fails, 2 config or usage.
-pub async fn run(options: Options) -> ExitCode {
-    lynceus_service::tls::install_provider();
-    let config = match load::<Config>(&options.config_file) {
-        Ok(config) => config,
-        Err(problems) => return failed(2, &problems),
-    };
-    let connection = match Connection::new(config, "nothing was asked yet".to_owned()) {
-        Ok(connection) => connection,
-        Err(error) => return failed(2, &format_args!("clickhouse.tls: {error}")),
-    };
-    match report(&connection, &options).await {
-        Ok(text) => {
-            // Who reads may have enough of it.
-            drop(std::io::stdout().write_all(text.as_bytes()));
-            ExitCode::SUCCESS
-        }
-        Err(error) => failed(1, &error),
-    }
-}
-
-fn failed(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{problem}");
-    ExitCode::from(code)
+pub async fn run(options: Options) -> Outcome {
+    let connection = super::connection(super::config(&options.config_file)?)?;
+    say(&report(&connection, &options).await.map_err(|error| failed(1, &error))?);
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn report(connection: &Connection, options: &Options) -> Result<String, ArchiveError> {

@@ -7,14 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use clickhouse::Row;
 use indicatif::ProgressBar;
-use lynceus_promql::Expr;
-use lynceus_service::load;
 use serde::Deserialize;
 use url::Url;
 
+use super::{Outcome, Selector, below, failed, parse_selector};
 use crate::archive::{ArchiveError, Connection};
-use crate::config::Config;
-use crate::select::{Selection, matchers};
+use crate::select::Selection;
 use crate::time::{self, LATEST};
 
 const HOUR: i64 = 3_600_000;
@@ -27,8 +25,8 @@ pub struct Options {
     config_file: PathBuf,
 
     /// Series to delete
-    #[arg(long = "match", value_name = "SELECTOR")]
-    selector: String,
+    #[arg(long = "match", value_name = "SELECTOR", value_parser = parse_selector)]
+    selector: Selector,
 
     /// Only from this full hour on, in RFC 3339; without --from and --to labels are deleted too
     #[arg(long, value_name = "TIME", value_parser = parse_hour)]
@@ -64,34 +62,16 @@ struct Counts {
 }
 
 /// Exit codes: 0 deleted, or said what would be; 1 ClickHouse or the bridge fails; 2 config or usage.
-pub async fn run(options: Options) -> ExitCode {
-    lynceus_service::tls::install_provider();
-    let config = match load::<Config>(&options.config_file) {
-        Ok(config) => config,
-        Err(problems) => return failed(2, &problems),
-    };
-    let selector = match lynceus_promql::parse(&options.selector) {
-        Ok(Expr::Vector(selector)) => selector,
-        Ok(_) => return failed(2, &format_args!("--match: expected a selector, found {}", options.selector)),
-        Err(error) => return failed(2, &format_args!("--match: {error}")),
-    };
-    let connection = match Connection::new(config, "nothing was asked yet".to_owned()) {
-        Ok(connection) => connection,
-        Err(error) => return failed(2, &format_args!("clickhouse.tls: {error}")),
-    };
+pub async fn run(options: Options) -> Outcome {
+    let connection = super::connection(super::config(&options.config_file)?)?;
     // An hour has its end and not its start.
     let (first, last) = (options.from.map_or(0, |from| from + 1), options.to.unwrap_or(LATEST));
-    let selection = Selection::new(first, last, &[matchers(&selector)]);
-    match erase(&options, &connection, &selection, (first, last)).await {
-        Ok(()) if options.yes => tell(&options.bridge).await,
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(1, &error),
+    let selection = Selection::new(first, last, std::slice::from_ref(&options.selector.matchers));
+    erase(&options, &connection, &selection, (first, last)).await.map_err(|error| failed(1, &error))?;
+    if options.yes {
+        tell(&options.bridge).await?;
     }
-}
-
-fn failed(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{problem}");
-    ExitCode::from(code)
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn erase(
@@ -134,7 +114,7 @@ async fn erase(
                   fromUnixTimestamp64Milli(?, 'UTC'), ?, ?, ?";
     connection
         .execute(|client| {
-            let query = client.query(record).bind(&options.selector).bind(first).bind(last);
+            let query = client.query(record).bind(&options.selector.text).bind(first).bind(last);
             query.bind(series).bind(samples).bind(&options.reason)
         })
         .await?;
@@ -144,16 +124,9 @@ async fn erase(
 }
 
 /// The bridge remembers which labels are stored: they are not any more.
-async fn tell(bridge: &Url) -> ExitCode {
-    let url = format!("{}/-/reload", bridge.as_str().trim_end_matches('/'));
-    let outcome = reqwest::Client::new().post(&url).send().await.and_then(reqwest::Response::error_for_status);
-    match outcome {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => failed(
-            1,
-            &format_args!(
-                "{url}: {error}; reload the bridge, else samples of these series that come from now on have no labels"
-            ),
-        ),
-    }
+async fn tell(bridge: &Url) -> Result<(), ExitCode> {
+    let url = below(bridge, "-/reload");
+    let outcome = reqwest::Client::new().post(url.clone()).send().await.and_then(reqwest::Response::error_for_status);
+    let hint = "reload the bridge, else samples of these series that come from now on have no labels";
+    outcome.map(drop).map_err(|error| failed(1, &format_args!("{url}: {error}; {hint}")))
 }

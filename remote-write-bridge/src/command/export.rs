@@ -13,18 +13,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
-use lynceus_promql::{Expr, Matcher, MatcherOp};
-use lynceus_service::{load, parse_duration};
+use lynceus_promql::{Matcher, MatcherOp};
+use lynceus_service::parse_duration;
 
-use super::audit::parse_time;
+use super::{Outcome, Selector, failed, parse_selector, parse_time, progress};
 use crate::archive::{ArchiveError, Connection};
 use crate::chunk::StoredError;
-use crate::config::{Config, ReadLimits};
+use crate::config::ReadLimits;
 use crate::fetch::{Budget, Scan};
 use crate::metrics::Metrics;
 use crate::remote::{SendError, Version};
-use crate::select::{self, Selection};
+use crate::select::Selection;
 use crate::time::LATEST;
 
 /// What blocks of Prometheus are a multiple of.
@@ -38,8 +37,8 @@ pub struct Options {
     config_file: PathBuf,
 
     /// Series to write
-    #[arg(long = "match", value_name = "SELECTOR", default_value = "{__name__=~\".+\"}")]
-    selector: String,
+    #[arg(long = "match", value_name = "SELECTOR", value_parser = parse_selector, default_value = "{__name__=~\".+\"}")]
+    selector: Selector,
 
     /// From when: RFC 3339, or a duration before now
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -109,27 +108,15 @@ struct Summary {
 }
 
 /// Exit codes: 0 all is written; 1 ClickHouse, the disk or the receiver fails; 2 config or usage.
-pub async fn run(options: Options) -> ExitCode {
-    lynceus_service::tls::install_provider();
-    let config = match load::<Config>(&options.config_file) {
-        Ok(config) => config,
-        Err(problems) => return failed(2, &problems),
-    };
-    let selector = match lynceus_promql::parse(&options.selector) {
-        Ok(Expr::Vector(selector)) => selector,
-        Ok(_) => return failed(2, &format_args!("--match: expected a selector, found {}", options.selector)),
-        Err(error) => return failed(2, &format_args!("--match: {error}")),
-    };
+pub async fn run(options: Options) -> Outcome {
+    let config = super::config(&options.config_file)?;
     if options.from >= options.to {
-        return failed(2, &"--from: expected a time before --to");
+        return Err(failed(2, &"--from: expected a time before --to"));
     }
     // As in remote read: what is stored has no such label.
-    let replica_label = config.ingest.replica_label.clone();
-    let matchers = select::matchers(&selector).into_iter().filter(|matcher| matcher.name != replica_label).collect();
-    let connection = match Connection::new(config, "nothing was asked yet".to_owned()) {
-        Ok(connection) => Arc::new(connection),
-        Err(error) => return failed(2, &format_args!("clickhouse.tls: {error}")),
-    };
+    let mut matchers = options.selector.matchers;
+    matchers.retain(|matcher| matcher.name != config.ingest.replica_label);
+    let connection = Arc::new(super::connection(config)?);
     let (from, to) = (options.from.max(0), options.to.min(LATEST));
     let source = Source { connection, matchers, from, to, window: options.block_duration, metrics: Metrics::new() };
     let work = async {
@@ -145,18 +132,9 @@ pub async fn run(options: Options) -> ExitCode {
         outcome = work => outcome,
         _ = tokio::signal::ctrl_c() => Err(ExportError::Interrupted),
     };
-    match outcome {
-        Ok(Summary { lines, is_refused }) => {
-            lines.iter().for_each(|line| eprintln!("{line}"));
-            if is_refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-        }
-        Err(error) => failed(1, &error),
-    }
-}
-
-fn failed(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{problem}");
-    ExitCode::from(code)
+    let Summary { lines, is_refused } = outcome.map_err(|error| failed(1, &error))?;
+    lines.iter().for_each(|line| eprintln!("{line}"));
+    Ok(if is_refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// What is written, and from where.
@@ -199,13 +177,6 @@ impl Source {
 
 fn named(metric: &str) -> Matcher {
     Matcher::new(crate::labels::METRIC_NAME, MatcherOp::Equal, metric)
-}
-
-fn progress(length: usize, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {what}, {{eta}} left  {{msg}}"));
-    let progress = ProgressBar::new(length as u64);
-    progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    progress
 }
 
 #[cfg(test)]

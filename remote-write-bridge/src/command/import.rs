@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use lynceus_promql::{BadMatcher, Expr, SeriesMatcher};
+use lynceus_promql::SeriesMatcher;
 use url::Url;
 
-use super::audit::parse_time;
+use super::{Outcome, Selector, below, failed, parse_selector, parse_time, progress};
 use crate::block::{Block, BlockError, StoredChunk, StoredSeries};
 use crate::chunk::Points;
 use crate::remote::{SendError, Sender, Version};
-use crate::{select, time};
+use crate::time;
 
 /// What the command line says.
 #[derive(Debug, Args)]
@@ -28,8 +27,8 @@ pub struct Options {
     url: Url,
 
     /// Series to send
-    #[arg(long = "match", value_name = "SELECTOR", default_value = "{__name__=~\".+\"}")]
-    selector: String,
+    #[arg(long = "match", value_name = "SELECTOR", value_parser = parse_selector, default_value = "{__name__=~\".+\"}")]
+    selector: Selector,
 
     /// From when: RFC 3339, or a duration before now; from the beginning by default
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -64,22 +63,12 @@ enum ImportError {
 }
 
 /// Exit codes: 0 all was taken; 1 a block is damaged, or the bridge does not take all; 2 usage.
-pub async fn run(options: Options) -> ExitCode {
+pub async fn run(options: Options) -> Outcome {
     lynceus_service::tls::install_provider();
-    let matchers = match matchers(&options.selector) {
-        Ok(matchers) => matchers,
-        Err(problem) => return failed(2, &format_args!("--match: {problem}")),
-    };
-    let blocks = match blocks(&options.dir) {
-        Ok(blocks) => blocks,
-        Err(error) => return failed(2, &error),
-    };
-    let url = Url::parse(&format!("{}/api/v1/write", options.url.as_str().trim_end_matches('/')));
-    let sender = match url.map(|url| Sender::new(url, Version::V2)) {
-        Ok(Ok(sender)) => sender,
-        Ok(Err(error)) => return failed(2, &error),
-        Err(error) => return failed(2, &format_args!("--url: {error}")),
-    };
+    let matchers: Result<_, _> = options.selector.matchers.iter().map(SeriesMatcher::new).collect();
+    let matchers = matchers.map_err(|error| failed(2, &format_args!("--match: {error}")))?;
+    let blocks = blocks(&options.dir).map_err(|error| failed(2, &error))?;
+    let sender = Sender::new(below(&options.url, "api/v1/write"), Version::V2).map_err(|error| failed(2, &error))?;
     let (first, last) = (options.from.unwrap_or(i64::MIN), options.to.map_or(i64::MAX, |to| to.saturating_sub(1)));
     let mut import = Import { matchers, labels: options.labels, first, last, sender, blocks: 0, going_on: None };
     let outcome = tokio::select! {
@@ -88,39 +77,19 @@ pub async fn run(options: Options) -> ExitCode {
     };
     let sent = import.sender.sent;
     if let Err(error) = outcome {
-        eprintln!("{error}");
+        let code = failed(1, &error);
         if let Some(from) = import.going_on {
             eprintln!("{sent} samples were sent; to go on: the same command with --from {}", time::display(from));
         }
-        return ExitCode::FAILURE;
+        return Err(code);
     }
     eprintln!("{sent} samples of {} blocks sent", import.blocks);
     match &import.sender.refused {
-        None => ExitCode::SUCCESS,
-        Some((requests, text)) => failed(
+        None => Ok(ExitCode::SUCCESS),
+        Some((requests, text)) => Err(failed(
             1,
             &format_args!("{requests} requests were not taken as a whole; of the first one the bridge says: {text}"),
-        ),
-    }
-}
-
-fn failed(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{problem}");
-    ExitCode::from(code)
-}
-
-fn matchers(selector: &str) -> Result<Vec<SeriesMatcher>, String> {
-    match lynceus_promql::parse(selector) {
-        Ok(Expr::Vector(selector)) => {
-            let matchers = select::matchers(&selector);
-            matchers
-                .iter()
-                .map(SeriesMatcher::new)
-                .collect::<Result<_, BadMatcher>>()
-                .map_err(|error| error.to_string())
-        }
-        Ok(_) => Err(format!("expected a selector, found {selector}")),
-        Err(error) => Err(error.to_string()),
+        )),
     }
 }
 
@@ -163,9 +132,7 @@ impl Import {
         metas.retain(|(meta, _)| meta.min_time <= self.last && meta.max_time > self.first);
         metas.sort_unstable_by_key(|(meta, _)| meta.min_time);
         self.blocks = metas.len();
-        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} series, {eta} left  {msg}");
-        let progress = ProgressBar::new(metas.iter().map(|(meta, _)| meta.stats.num_series).sum());
-        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let progress = progress(metas.iter().map(|(meta, _)| meta.stats.num_series).sum(), "series");
         for (meta, folder) in metas {
             self.going_on = Some(meta.min_time.max(self.first));
             progress.set_message(meta.ulid);

@@ -1,14 +1,11 @@
 //! `lynceus-bridge schema`: the tables, as statements, made, or looked at.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use lynceus_service::load;
 
-use crate::archive::Connection;
-use crate::config::Config;
+use super::{Outcome, failed, say};
 
 /// What the command line says.
 #[derive(Debug, Args)]
@@ -32,23 +29,10 @@ enum Task {
 }
 
 /// Exit codes: 0 fine, 1 tables are other than they should be or ClickHouse fails, 2 config or usage.
-pub async fn run(options: Options) -> ExitCode {
-    lynceus_service::tls::install_provider();
-    let config = match load::<Config>(&options.config_file) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return ExitCode::from(2);
-        }
-    };
+pub async fn run(options: Options) -> Outcome {
+    let config = super::config(&options.config_file)?;
     let database = config.clickhouse.database.clone();
-    let connection = match Connection::new(config, "nothing was asked yet".to_owned()) {
-        Ok(connection) => connection,
-        Err(error) => {
-            eprintln!("clickhouse.tls: {error}");
-            return ExitCode::from(2);
-        }
-    };
+    let connection = super::connection(config)?;
     let fine = format!("database `{database}` is as this version needs it\n");
     let outcome = match options.task {
         Task::Print => {
@@ -61,15 +45,7 @@ pub async fn run(options: Options) -> ExitCode {
             differences => (differences.join("\n") + "\n", false),
         }),
     };
-    match outcome {
-        Ok((text, is_fine)) => {
-            // Who reads may have enough of it.
-            drop(std::io::stdout().write_all(text.as_bytes()));
-            if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let (text, is_fine) = outcome.map_err(|error| failed(1, &error))?;
+    say(&text);
+    Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

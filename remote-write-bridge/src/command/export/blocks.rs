@@ -17,7 +17,7 @@ pub(super) async fn write(source: &Source, folder: &Path) -> Result<Summary, Exp
     std::fs::create_dir_all(folder).map_err(io)?;
     let windows = source.windows();
     let (mut samples, mut blocks, mut oldest) = (0, 0, None);
-    let progress = progress(windows.len(), "blocks");
+    let progress = progress(windows.len() as u64, "blocks");
     for window in windows {
         let scan = source.scan(window, None).await?;
         let block = block(scan, folder, |more| progress.set_message(format!("{} samples", samples + more)));

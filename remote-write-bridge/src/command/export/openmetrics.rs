@@ -13,7 +13,7 @@ pub(super) async fn write(source: &Source, place: &str) -> Result<Summary, Expor
     let io = |error| ExportError::Io { place: place.to_owned(), error };
     let mut out = Out::create(place).map_err(io)?;
     let metrics = source.metrics().await?;
-    let progress = progress(metrics.len(), "metrics");
+    let progress = progress(metrics.len() as u64, "metrics");
     let (mut samples, mut stale, mut histograms, mut nameless) = (0, 0, 0, 0);
     for metric in metrics {
         let mut scan = source.scan((source.from, source.to - 1), Some(named(&metric))).await?;

@@ -10,7 +10,7 @@ pub(super) async fn write(source: &Source, url: &str, version: Version) -> Resul
     let url = Url::parse(url).map_err(|error| ExportError::Url(url.to_owned(), error))?;
     let mut sender = Sender::new(url, version)?;
     let windows = source.windows();
-    let progress = progress(windows.len(), "windows");
+    let progress = progress(windows.len() as u64, "windows");
     for window in windows {
         let mut scan = source.scan(window, None).await?;
         while let Some(part) = scan.next().await? {
