@@ -52,6 +52,14 @@ fn parse_time(text: &str) -> Result<i64, String> {
         .map_err(|_| "expected a time like 2026-11-26T08:00:00Z, or 2h".to_owned())
 }
 
+/// Whether there is time between `--from` and `--to`.
+fn in_order(from: i64, to: i64) -> Result<(), ExitCode> {
+    let (from, to, is_right) = (time::display(from), time::display(to), from < to);
+    is_right
+        .then_some(())
+        .ok_or_else(|| failed(2, &format_args!("--from: expected a time before --to, {to}, found {from}")))
+}
+
 /// Says why a command ends.
 fn failed(code: u8, problem: &dyn Display) -> ExitCode {
     eprintln!("{problem}");

@@ -49,7 +49,7 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     from: i64,
 
-    /// Until when
+    /// Until when; what is newer than some minutes may be on its way
     #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "5m")]
     to: i64,
 
@@ -91,13 +91,21 @@ enum AuditError {
     Send(#[from] SendError),
 }
 
-/// Exit codes: 0 nothing is missing, or all of it was taken; 1 something is; 2 config, usage, or no answer.
+/// Exit codes: 0 nothing is missing, or all of it was taken; 1 something is; 2 config, usage, no answer, or nothing to
+/// compare.
 pub async fn run(options: Options) -> Outcome {
     let config = super::config(&options.config_file)?;
+    super::in_order(options.from, options.to)?;
+    let (from, to) = (time::display(options.from), time::display(options.to));
     let replica_label = config.ingest.replica_label.clone();
     let connection = super::connection(config)?;
     let audit = Audit { options, connection, replica_label, http: Client::new() };
     let report = audit.work().await.map_err(|error| failed(2, &error))?;
+    if report.samples == 0 {
+        let source = &audit.options.source;
+        return Err(failed(2, &format_args!("{source} has no samples from {from} to {to}: nothing was compared")));
+    }
+    say(&format!("{from} to {to}\n"));
     say(&report.text(audit.options.repair));
     let is_repaired = audit.options.repair && report.refused.is_none();
     Ok(if report.missing() == 0 || is_repaired { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -63,6 +63,9 @@ struct Counts {
 
 /// Exit codes: 0 deleted, or said what would be; 1 ClickHouse or the bridge fails; 2 config or usage.
 pub async fn run(options: Options) -> Outcome {
+    if let (Some(from), Some(to)) = (options.from, options.to) {
+        super::in_order(from, to)?;
+    }
     let connection = super::connection(super::config(&options.config_file)?)?;
     // An hour has its end and not its start.
     let (first, last) = (options.from.map_or(0, |from| from + 1), options.to.unwrap_or(LATEST));

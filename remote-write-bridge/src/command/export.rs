@@ -110,9 +110,7 @@ struct Summary {
 /// Exit codes: 0 all is written; 1 ClickHouse, the disk or the receiver fails; 2 config or usage.
 pub async fn run(options: Options) -> Outcome {
     let config = super::config(&options.config_file)?;
-    if options.from >= options.to {
-        return Err(failed(2, &"--from: expected a time before --to"));
-    }
+    super::in_order(options.from, options.to)?;
     // As in remote read: what is stored has no such label.
     let mut matchers = options.selector.matchers;
     matchers.retain(|matcher| matcher.name != config.ingest.replica_label);

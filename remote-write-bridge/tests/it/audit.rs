@@ -79,6 +79,11 @@ async fn rows_that_were_deleted_are_found_and_brought_back() {
     assert!(code == 0 && text.contains(" 0 missing in the archive\n"), "{code}: {text}");
     assert_eq!(archive.sql(&count).await, before);
 
+    // Nothing compared is nothing proven.
+    let (code, text) = audit(&archive, &source, "2020-01-01T00:00:00Z", &["--to", "2020-01-01T01:00:00Z"]);
+    assert!(code == 2 && text.ends_with(": nothing was compared\n"), "{code}: {text}");
+    let (code, text) = audit(&archive, &source, "1h", &["--to", "3h"]);
+    assert!(code == 2 && text.starts_with("--from: expected a time before --to, "), "{code}: {text}");
     let (code, text) = audit(&archive, "http://127.0.0.1:1", "10m", &[]);
     assert!(code == 2 && text.starts_with("http://127.0.0.1:1/api/v1/read does not answer: "), "{code}: {text}");
 }

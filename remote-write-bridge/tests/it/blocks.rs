@@ -407,5 +407,5 @@ async fn what_cannot_be_imported_is_said_with_its_place() {
     let (code, text) = import(&archive, &dir, &["--match", "rate(up[5m])"]);
     assert!(code == 2 && text.contains("'--match <SELECTOR>': expected a selector, like {job=\"node\"}"), "{text}");
     let (code, text) = export(&archive, start, start, &dir, &[]);
-    assert_eq!((code, text.as_str()), (2, "--from: expected a time before --to\n"));
+    assert!(code == 2 && text.starts_with("--from: expected a time before --to, "), "{code}: {text}");
 }
