@@ -54,10 +54,11 @@ fn parse_time(text: &str) -> Result<i64, String> {
 
 /// Whether there is time between `--from` and `--to`.
 fn in_order(from: i64, to: i64) -> Result<(), ExitCode> {
-    let (from, to, is_right) = (time::display(from), time::display(to), from < to);
-    is_right
-        .then_some(())
-        .ok_or_else(|| failed(2, &format_args!("--from: expected a time before --to, {to}, found {from}")))
+    if from < to {
+        return Ok(());
+    }
+    let (from, to) = (time::display(from), time::display(to));
+    Err(failed(2, &format_args!("--from: expected a time before --to, {to}, found {from}")))
 }
 
 /// Says why a command ends.

@@ -96,18 +96,17 @@ enum AuditError {
 pub async fn run(options: Options) -> Outcome {
     let config = super::config(&options.config_file)?;
     super::in_order(options.from, options.to)?;
-    let (from, to) = (time::display(options.from), time::display(options.to));
     let replica_label = config.ingest.replica_label.clone();
     let connection = super::connection(config)?;
     let audit = Audit { options, connection, replica_label, http: Client::new() };
     let report = audit.work().await.map_err(|error| failed(2, &error))?;
+    let Options { source, from, to, repair, .. } = &audit.options;
+    let span = format!("{} to {}", time::display(*from), time::display(*to));
     if report.samples == 0 {
-        let source = &audit.options.source;
-        return Err(failed(2, &format_args!("{source} has no samples from {from} to {to}: nothing was compared")));
+        return Err(failed(2, &format_args!("{source} has no samples from {span}: nothing was compared")));
     }
-    say(&format!("{from} to {to}\n"));
-    say(&report.text(audit.options.repair));
-    let is_repaired = audit.options.repair && report.refused.is_none();
+    say(&format!("{span}\n{}", report.text(*repair)));
+    let is_repaired = *repair && report.refused.is_none();
     Ok(if report.missing() == 0 || is_repaired { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
