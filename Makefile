@@ -17,7 +17,7 @@ help:
 ## make demo VCENTER=vcsim   the same on VMware's own simulator
 ## make demo SMOKE=1   start everything, check that data reaches the end of each branch, stop
 demo: setup
-	cargo build --workspace --bins --quiet
+	cargo build --workspace --bins
 	target/debug/lynceus-demo --vcenter $(VCENTER) --vms $(VMS) $(if $(SMOKE),--smoke)
 
 ## make test           every test, against real Prometheus, Alertmanager, ClickHouse engine and vcsim
