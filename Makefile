@@ -15,10 +15,11 @@ help:
 ## make demo           start everything on loopback, with a simulated vCenter; Ctrl-C stops it
 ## make demo VMS=500   the same with 500 virtual machines
 ## make demo VCENTER=vcsim   the same on VMware's own simulator
+## make demo FREE_PORTS=1   where the usual ports are taken
 ## make demo SMOKE=1   start everything, check that data reaches the end of each branch, stop
 demo: setup
 	cargo build --workspace --bins
-	target/debug/lynceus-demo --vcenter $(VCENTER) --vms $(VMS) $(if $(SMOKE),--smoke)
+	target/debug/lynceus-demo --vcenter $(VCENTER) --vms $(VMS) $(if $(SMOKE),--smoke) $(if $(FREE_PORTS),--free-ports)
 
 ## make test           every test, against real Prometheus, Alertmanager, ClickHouse engine and vcsim
 test: setup
