@@ -94,7 +94,10 @@ impl Ports {
             })
             .collect();
         if !taken.is_empty() {
-            bail!("{}\nhint: stop what holds them, or give `--free-ports` (`make demo FREE_PORTS=1`)", taken.join("\n"));
+            bail!(
+                "{}\nhint: stop what holds them, or give `--free-ports` (`make demo FREE_PORTS=1`)",
+                taken.join("\n")
+            );
         }
         Ok(())
     }
