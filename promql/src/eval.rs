@@ -28,6 +28,7 @@ mod rank;
 mod rate;
 mod select;
 mod sort;
+mod summary;
 mod time;
 mod trend;
 

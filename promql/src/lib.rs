@@ -53,6 +53,7 @@ pub use parser::parse;
 pub use printer::escape_regex;
 pub use span::Span;
 pub use storage::{
-    BadMatcher, Hints, Memory, Points, STALE, SeriesMatcher, Storage, StorageError, StoredSeries, is_stale,
+    BadMatcher, Buckets, Columns, Hints, Memory, Points, STALE, SeriesMatcher, Storage, StorageError, StoredSeries,
+    Windows, is_stale,
 };
 pub use walk::{selectors, walk};

@@ -1,11 +1,13 @@
 //! Where samples come from.
 
+mod buckets;
 mod memory;
 
 use std::sync::Arc;
 
 use regex::Regex;
 
+pub use buckets::{Buckets, Columns, Windows};
 pub use memory::Memory;
 
 use crate::ast::{Matcher, MatcherOp};
@@ -21,6 +23,17 @@ pub trait Storage {
     /// Every series that all matchers match, each once, with at least its samples within the hints' times. The order
     /// decides between equals (`topk`, `limitk`): ordered by labels makes answers repeatable.
     fn select(&self, matchers: &[SeriesMatcher], hints: &Hints) -> Result<Vec<Arc<StoredSeries>>, StorageError>;
+
+    /// The same series as buckets, from which each window can be put together. None where they cannot be, or where they
+    /// leave something out: then the samples are selected.
+    fn summarize(
+        &self,
+        _matchers: &[SeriesMatcher],
+        _windows: &Windows,
+        _columns: Columns,
+    ) -> Result<Option<Vec<Buckets>>, StorageError> {
+        Ok(None)
+    }
 }
 
 /// Why a storage could not read.
@@ -33,8 +46,13 @@ pub struct Hints {
     pub end: i64,
     /// Between two evaluations, in milliseconds; 0 when there is one only.
     pub step: i64,
+    /// How much an evaluation reads, in milliseconds: the first one from `start` on, each next one a step later. What
+    /// lies between them need not be there.
+    pub window: i64,
     /// Length of the range in milliseconds; 0 for an instant selector.
     pub range: i64,
+    /// Of each window only the newest sample is looked at, stale marker or not.
+    pub newest: bool,
 }
 
 /// A series as stored: stale markers included, times strictly ascending in each list.

@@ -3,7 +3,7 @@
 use super::annotation::Annotations;
 use super::column::{Column, Out, Row, Vector};
 use super::error::EvalError;
-use super::rate::Kind;
+use super::rate::{DELTA, INCREASE, RATE};
 use super::select::{Cursor, Window, argument_span};
 use super::time::Grid;
 use super::{Evaluator, bare, over_time, rate, trend};
@@ -28,10 +28,6 @@ pub(super) struct RangeCall<'a> {
 }
 
 type RangeFunction = fn(&mut RangeCall<'_>) -> Result<Option<Out>, EvalError>;
-
-const RATE: Kind = Kind { counter: true, per_second: true };
-const INCREASE: Kind = Kind { counter: true, per_second: false };
-const DELTA: Kind = Kind { counter: false, per_second: false };
 
 fn range_function(name: &str) -> Option<RangeFunction> {
     Some(match name {
@@ -60,6 +56,16 @@ impl Evaluator<'_> {
             return self.absent_over_time(call, grid).map(Some);
         }
         let Some(function) = range_function(name) else { return Ok(None) };
+        let span = argument_span(&call.args, 0);
+        if let [arg] = &call.args[..]
+            && let Some(mut rows) = self.summarized(name, arg, grid)?
+        {
+            for row in &mut rows {
+                row.drop_name = !KEEPS_NAME.contains(&name);
+                self.note_if_no_counter(name, &row.labels, span);
+            }
+            return self.renamed(rows, false).map(Some);
+        }
         let mut ranged = None;
         let mut scalars = Vec::new();
         for arg in &call.args {
@@ -73,7 +79,6 @@ impl Evaluator<'_> {
         }
         let ranged = ranged.ok_or(EvalError::Type { expected: "range vector" })?;
         let margins = self.margins(ranged.extension);
-        let span = argument_span(&call.args, 0);
         let mut out = Vector::new();
         let mut args = vec![0.0; scalars.len()];
         for series in &ranged.series {
@@ -123,16 +128,17 @@ impl Evaluator<'_> {
                 self.count_samples(grid.steps)?;
                 out.push(Row { labels: series.labels.clone(), column, drop_name: !KEEPS_NAME.contains(&name) });
             }
-            if has_float && matches!(name, "rate" | "increase") {
-                self.note_if_no_counter(&series.labels, span);
+            if has_float {
+                self.note_if_no_counter(name, &series.labels, span);
             }
         }
         self.renamed(out, false).map(Some)
     }
 
-    fn note_if_no_counter(&mut self, labels: &Labels, span: Span) {
+    /// For functions of counters that have given a number.
+    fn note_if_no_counter(&mut self, function: &str, labels: &Labels, span: Span) {
         let metric = labels.metric_name();
-        if metric.is_empty() {
+        if metric.is_empty() || !matches!(function, "rate" | "increase") {
             return;
         }
         let quoted = crate::literal::quote(metric);

@@ -19,6 +19,10 @@ pub(super) struct Kind {
     pub(super) per_second: bool,
 }
 
+pub(super) const RATE: Kind = Kind { counter: true, per_second: true };
+pub(super) const INCREASE: Kind = Kind { counter: true, per_second: false };
+pub(super) const DELTA: Kind = Kind { counter: false, per_second: false };
+
 pub(super) fn change(call: &mut RangeCall<'_>, kind: Kind) -> Option<Out> {
     let window = call.window;
     if !window.floats.is_empty() && !window.histograms.is_empty() {
@@ -60,18 +64,11 @@ fn extrapolated(call: &mut RangeCall<'_>, kind: Kind) -> Option<Out> {
         change_histogram = Some(histogram_change(call, &histograms, kind.counter)?);
     }
 
-    let seconds = |milliseconds: i64| milliseconds as f64 / 1000.0;
-    let mut to_start = seconds(first - window.start);
-    let mut to_end = seconds(window.end - last);
-    let mut sampled = seconds(last - first);
-    let average = if gaps > 0 { sampled / gaps as f64 } else { 0.0 };
-    let threshold = average * 1.1;
-
     let began = if is_float { floats.start(0) } else { histograms.start(0) };
+    let mut sampled = Sampled { first, last, gaps, began: None };
     if kind.counter && call.start_timestamps && began != 0 && began > window.start && began < first {
         // The counter is known to have been 0 when it began, so nothing is guessed on this side.
-        to_start = 0.0;
-        sampled = seconds(last - began);
+        sampled.began = Some(began);
         if is_float {
             change += floats.values[0];
         } else {
@@ -83,32 +80,57 @@ fn extrapolated(call: &mut RangeCall<'_>, kind: Kind) -> Option<Out> {
         }
     } else if gaps == 0 {
         return None;
-    } else {
-        if to_start >= threshold {
-            to_start = average / 2.0;
-        }
-        if kind.counter {
-            // A counter was not below 0: it began no earlier than where its slope meets it.
-            let (first, total) = match &change_histogram {
-                None => (floats.values[0], change),
-                Some(total) => (histograms.values[0].count, total.count),
-            };
-            if total > 0.0 && first >= 0.0 {
-                to_start = to_start.min(sampled * (first / total));
-            }
-        }
     }
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    let mut factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
-    if kind.per_second {
-        factor /= seconds(call.range);
-    }
+    let (first, total) = match &change_histogram {
+        None => (floats.values.first().copied().unwrap_or(0.0), change),
+        Some(total) => (histograms.values[0].count, total.count),
+    };
+    let factor = sampled.factor(kind, (window.start, window.end), call.range, (first, total));
     Some(match change_histogram {
         None => Out::Float(change * factor),
         Some(histogram) => histogram.scaled(factor).into(),
     })
+}
+
+/// Which part of a range has samples.
+pub(super) struct Sampled {
+    pub(super) first: i64,
+    pub(super) last: i64,
+    /// One less than samples.
+    pub(super) gaps: usize,
+    /// When the counter began, if that is known and before the first sample.
+    pub(super) began: Option<i64>,
+}
+
+impl Sampled {
+    /// By what a change between the samples is multiplied, so that it is one of the whole range, which is (start, end].
+    /// `from` is the first value, and the change.
+    pub(super) fn factor(&self, kind: Kind, (start, end): (i64, i64), range: i64, from: (f64, f64)) -> f64 {
+        let seconds = |milliseconds: i64| milliseconds as f64 / 1000.0;
+        let mut sampled = seconds(self.last - self.first);
+        let average = if self.gaps > 0 { sampled / self.gaps as f64 } else { 0.0 };
+        let threshold = average * 1.1;
+        let mut to_start = seconds(self.first - start);
+        let mut to_end = seconds(end - self.last);
+        if let Some(began) = self.began {
+            to_start = 0.0;
+            sampled = seconds(self.last - began);
+        } else {
+            if to_start >= threshold {
+                to_start = average / 2.0;
+            }
+            // A counter was not below 0: it began no earlier than where its slope meets it.
+            let (first, total) = from;
+            if kind.counter && total > 0.0 && first >= 0.0 {
+                to_start = to_start.min(sampled * (first / total));
+            }
+        }
+        if to_end >= threshold {
+            to_end = average / 2.0;
+        }
+        let factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
+        if kind.per_second { factor / seconds(range) } else { factor }
+    }
 }
 
 /// What the counter had reached before each reset.

@@ -130,7 +130,7 @@ impl Evaluator<'_> {
         value: impl Fn(Found<'_>) -> Option<Out>,
     ) -> Result<Vector, EvalError> {
         let lookback = self.options.lookback;
-        let hints = hints(grid, &shift, lookback, 0, 0);
+        let hints = Hints { newest: true, ..hints(grid, &shift, lookback, 0, 0) };
         let mut out = Vector::new();
         for series in self.fetch(selector, &hints)? {
             let mut column = Column::empty(grid.steps);
@@ -259,9 +259,7 @@ impl Evaluator<'_> {
     }
 
     fn fetch(&mut self, selector: &VectorSelector, hints: &Hints) -> Result<Vec<Arc<StoredSeries>>, EvalError> {
-        let name = selector.name.as_ref().map(|name| Matcher::new("__name__", MatcherOp::Equal, name));
-        let matchers: Vec<SeriesMatcher> =
-            name.iter().chain(&selector.matchers).map(SeriesMatcher::new).collect::<Result<_, _>>()?;
+        let matchers = matchers(selector)?;
         self.alive()?;
         let mut found = self.storage.select(&matchers, hints).map_err(EvalError::Storage)?;
         if self.hints == ResetHints::WorkedOut {
@@ -269,6 +267,13 @@ impl Evaluator<'_> {
         }
         Ok(found)
     }
+}
+
+/// All of a selector, with its name.
+pub(super) fn matchers(selector: &VectorSelector) -> Result<Vec<SeriesMatcher>, EvalError> {
+    let name = selector.name.as_ref().map(|name| Matcher::new("__name__", MatcherOp::Equal, name));
+    let all = name.iter().chain(&selector.matchers).map(SeriesMatcher::new);
+    Ok(all.collect::<Result<_, _>>()?)
 }
 
 /// What a grid reads, `before` each step's time and `after` it.
@@ -280,7 +285,9 @@ pub(super) fn hints(grid: &Grid, shift: &Shift, before: i64, range: i64, after: 
         start: first.saturating_sub(before).saturating_add(1),
         end: last.saturating_add(after),
         step: if grid.steps == 1 { 0 } else { grid.step },
+        window: before.saturating_add(after),
         range,
+        newest: false,
     }
 }
 

@@ -75,7 +75,7 @@ mod tests {
             memory.push_float(&Labels::new([("__name__", "up"), ("team", team)]), 0, 1.0, 0);
         }
         let matcher = SeriesMatcher::new(&Matcher::new("team", op, value)).unwrap();
-        let hints = Hints { start: 0, end: 0, step: 0, range: 0 };
+        let hints = Hints { start: 0, end: 0, step: 0, window: 1, range: 0, newest: false };
         let found = memory.select(&[matcher], &hints).unwrap();
         let teams: Vec<_> = found.iter().map(|s| s.labels.get("team")).collect();
         assert_eq!(teams, expected, "{value}");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod buckets;
 mod consistency;
 mod errors;
 mod evaluation;
