@@ -53,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) archive: Arc<Archive>,
     pub(crate) registry: Registry,
     pub(crate) wal: Wal,
+    pub(crate) dirty: Arc<Dirty>,
     pub(crate) metrics: Metrics,
     /// For what goes on when a handler has answered.
     pub(crate) host: Host,
@@ -125,8 +126,15 @@ impl Daemon for App {
         let (wal, reader) = wal::open(&args.storage_path.join("wal"), &replica_label, metrics.clone())?;
         let pairs = Pairs::load(&args.storage_path, metrics.clone())?;
         let dirty = Arc::new(Dirty::load(&args.storage_path)?);
-        let shared =
-            Shared { archive: archive.clone(), registry: Registry::new(), wal, metrics, host: host.clone(), lives };
+        let shared = Shared {
+            archive: archive.clone(),
+            registry: Registry::new(),
+            wal,
+            dirty: dirty.clone(),
+            metrics,
+            host: host.clone(),
+            lives,
+        };
         let writer = Writer {
             archive: archive.clone(),
             lives: shared.lives.clone(),

@@ -1,5 +1,6 @@
 //! Series with their samples and histograms, out of ClickHouse and within limits.
 
+mod buckets;
 mod scan;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use crate::config::ReadLimits;
 use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
 use crate::select::Selection;
+pub(crate) use buckets::FetchedBuckets;
 pub(crate) use scan::Scan;
 
 /// What one request may still fetch.
@@ -43,6 +45,11 @@ impl Budget {
         Self { series: limits.max_series, samples: limits.max_samples, limits }
     }
 
+    /// Samples.
+    pub(crate) fn left(&self) -> usize {
+        self.samples
+    }
+
     /// Fetches all of a selection, or nothing.
     pub(crate) async fn fetch(
         &mut self,
@@ -51,9 +58,7 @@ impl Budget {
         metrics: &Metrics,
     ) -> Result<Fetched, ArchiveError> {
         let named = |error| self.named(error);
-        let most = self.series;
-        let series: Vec<SeriesRow> =
-            connection.fetch(|client| selection.series(client, most + 1), "series", most).await.map_err(named)?;
+        let series = self.series(connection, selection).await?;
         if series.is_empty() {
             return Ok(Fetched::default());
         }
@@ -69,6 +74,12 @@ impl Budget {
         metrics.read_series.inc_by(series.len() as u64);
         debug!(series = series.len(), samples = samples.len(), histograms = histograms.len(), "fetched");
         Ok(Fetched { series, samples, histograms })
+    }
+
+    async fn series(&self, connection: &Connection, selection: &Selection) -> Result<Vec<SeriesRow>, ArchiveError> {
+        let most = self.series;
+        let found = connection.fetch(|client| selection.series(client, most + 1), "series", most).await;
+        found.map_err(|error| self.named(error))
     }
 
     /// With the limit that the user knows, not what is left of it.

@@ -2,12 +2,15 @@
 //!
 //! ```text
 //! writer ─▶ dirty: hours that have new samples ─▶ roll-up: once an hour is over and quiet, INSERT … SELECT ─▶ clean
+//! query  ─▶ plan: what is clean from roll-ups, what is dirty from samples
 //! ```
 //!
-//! Late samples make their hour dirty again, and its rows are made again as a whole. The list of dirty hours is on disk
+//! Six hours are made of their hours, with the last one of them that is dirty. Late samples make their hour dirty again, and its rows are made again as a whole. The list of dirty hours is on disk
 //! before the log counts their samples as shipped: no crash loses one.
 
 mod dirty;
+mod plan;
+mod sql;
 mod tier;
 
 use std::sync::Arc;
@@ -22,7 +25,9 @@ use crate::archive::{Archive, ArchiveError};
 use crate::metrics::Metrics;
 use crate::time;
 pub(crate) use dirty::Dirty;
-use tier::TIERS;
+pub(crate) use plan::{Plan, Source, Thin};
+pub(crate) use sql::{bucket_end, of_samples};
+pub(crate) use tier::{HOURS_OF_BLOCK, block_of, make_block};
 
 /// Between two looks at what is dirty.
 const EVERY: Duration = Duration::from_secs(5);
@@ -34,6 +39,8 @@ const SETTLE: Duration = Duration::from_secs(120);
 const QUIET: Duration = Duration::from_secs(10);
 /// But not longer than this.
 const PATIENCE: Duration = Duration::from_secs(900);
+
+const MILLIS_OF_HOUR: i64 = 3_600_000;
 
 /// The task that makes them.
 pub(crate) struct RollUp {
@@ -88,12 +95,15 @@ impl RollUp {
             self.dirty.begin(hours)?;
         }
         loop {
-            let over = hour_of(time::now_millis() - millis(SETTLE)) - 1;
-            let Some((hour, generation)) = self.dirty.next(over, QUIET, PATIENCE) else { return Ok(()) };
+            let Some((hour, generation)) = self.dirty.next(newest_over(), QUIET, PATIENCE) else { return Ok(()) };
             let start = Instant::now();
             let metrics = self.lives.get().config.rollups.five_minutes.clone();
-            for tier in &TIERS {
+            for tier in &tier::OF_SAMPLES {
                 tier.make(&connection, hour, &metrics).await?;
+            }
+            let block = block_of(hour);
+            if !self.dirty.has_others(block - HOURS_OF_BLOCK + 1..=block, hour) {
+                make_block(&connection, block).await?;
             }
             self.dirty.clean(hour, generation)?;
             self.metrics.rollup_seconds.observe(start.elapsed().as_secs_f64());
@@ -112,14 +122,19 @@ enum RollUpError {
     Dirty(#[from] dirty::DirtyError),
 }
 
+/// The newest hour that is over, its samples being there.
+fn newest_over() -> i64 {
+    hour_of(time::now_millis() - millis(SETTLE)) - 1
+}
+
 /// The hour that a sample belongs to, by the hour's end: it begins a millisecond after full hours, and ends with one.
 pub(crate) fn hour_of(millis: i64) -> i64 {
-    -(-millis).div_euclid(3_600_000)
+    -(-millis).div_euclid(MILLIS_OF_HOUR)
 }
 
 /// Its last millisecond.
 fn end_of(hour: i64) -> i64 {
-    hour * 3_600_000
+    hour * MILLIS_OF_HOUR
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -3,13 +3,17 @@
 //! A label that a series does not have is the empty string to Prometheus, and to `labels['x']` as well, so `{x=""}`
 //! and `{x!="a"}` find series without `x`. Regular expressions are RE2 on both sides, and match the whole value.
 
+mod buckets;
+
 use clickhouse::Client;
 use clickhouse::query::Query as Sql;
 use lynceus_promql::{Matcher, MatcherOp, VectorSelector};
 
 use crate::archive::SeriesRow;
 use crate::labels::METRIC_NAME;
+use crate::rollup::Thin;
 use crate::time::{self, Day, LATEST};
+pub(crate) use buckets::Wanted;
 
 const SAMPLES: &str = "SELECT vm_key, series_id, timestamp, value FROM samples";
 const HISTOGRAMS: &str = "SELECT vm_key, series_id, timestamp, count, sum, histogram FROM histograms";
@@ -25,6 +29,8 @@ pub(crate) struct Selection {
     condition: String,
     /// In the order of the placeholders.
     values: Vec<String>,
+    /// Of samples and histograms, what lies between is not read.
+    thin: Option<Thin>,
 }
 
 impl Selection {
@@ -44,7 +50,12 @@ impl Selection {
             many => condition.push_str(&format!(" AND (({}))", many.join(") OR ("))),
         }
         let clamp = |millis: i64| millis.clamp(0, LATEST);
-        Self { start: clamp(start), end: clamp(end), condition, values }
+        Self { start: clamp(start), end: clamp(end), condition, values, thin: None }
+    }
+
+    /// Only what is within some windows.
+    pub(crate) fn thinned(self, thin: Option<Thin>) -> Self {
+        Self { thin, ..self }
     }
 
     /// `SELECT … FROM series WHERE …`, with `select` before the condition and `rest` behind it, and more values before.
@@ -91,6 +102,16 @@ impl Selection {
         Rows { start: self.start, end: self.end, keys: keys.join(",") }
     }
 
+    /// A row where any of those series has a histogram.
+    pub(crate) fn has_histograms(&self, client: &Client) -> Sql {
+        let sql = format!(
+            "SELECT 1 FROM histograms WHERE (vm_key, series_id) IN ({}) AND {} LIMIT 1",
+            self.keys(),
+            between("timestamp")
+        );
+        self.bind(client.query(&sql)).bind(self.start).bind(self.end)
+    }
+
     /// How many series there are, and samples.
     pub(crate) fn counts(&self, client: &Client) -> Sql {
         let sql = format!(
@@ -126,7 +147,9 @@ impl Selection {
     }
 
     fn values(&self, client: &Client, select: &str, limit: usize) -> Sql {
-        let sql = client.query(&values(select, &self.keys(), limit));
+        let keys = self.keys();
+        let thin = self.thin.map(|thin| thin.sql("toUnixTimestamp64Milli(timestamp)"));
+        let sql = client.query(&values(select, &keys, limit, thin.as_deref()));
         self.bind(sql).bind(self.start).bind(self.end).with_setting(MERGE_WITHIN_PARTITIONS, "1")
     }
 
@@ -164,18 +187,19 @@ impl Rows {
         // One string: ClickHouse takes literals of that size for floating-point numbers, and a list of thousands not at all.
         let keys = "SELECT toUInt64(pair[1]), toUInt128(pair[2]) FROM \
                     (SELECT splitByChar(' ', arrayJoin(splitByChar(',', ?))) AS pair)";
-        let sql = client.query(&values(select, keys, limit)).bind(&self.keys).bind(self.start).bind(self.end);
+        let sql = client.query(&values(select, keys, limit, None)).bind(&self.keys).bind(self.start).bind(self.end);
         let sql = sql.with_setting(MERGE_WITHIN_PARTITIONS, "1");
         // Beyond the text of the statement.
         sql.with_setting("max_query_size", (self.keys.len() + 4096).to_string())
     }
 }
 
-fn values(select: &str, keys: &str, limit: usize) -> String {
+fn values(select: &str, keys: &str, limit: usize, more: Option<&str>) -> String {
     format!(
-        "{select} FINAL WHERE (vm_key, series_id) IN ({keys}) AND {} \
+        "{select} FINAL WHERE (vm_key, series_id) IN ({keys}) AND {} AND {more} \
          ORDER BY vm_key, series_id, timestamp LIMIT {limit}",
-        between("timestamp")
+        between("timestamp"),
+        more = more.unwrap_or("true")
     )
 }
 
@@ -234,6 +258,7 @@ mod tests {
             values: ["up", "a", "'; DROP TABLE samples; --", "b", "^(?s:x|y)$", "c", "^(?s:)$"]
                 .map(String::from)
                 .into(),
+            thin: None,
         };
         assert_eq!(found, expected);
     }

@@ -2,7 +2,7 @@
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use lynceus_promql::{Annotation, Answer, Histogram, Sample, SampleValue, Series, Severity, Value};
+use lynceus_promql::{Answer, Histogram, Sample, SampleValue, Series, Severity, Value};
 
 /// An answer with data that is JSON already.
 pub(super) fn success(data: &str) -> Response {
@@ -10,8 +10,8 @@ pub(super) fn success(data: &str) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// The answer to a query.
-pub(super) fn answer(answer: &Answer, query: &str) -> Response {
+/// The answer to a query, with what else is to be said of it.
+pub(super) fn answer(answer: &Answer, query: &str, notes: &[String]) -> Response {
     let mut body = String::from("{\"status\":\"success\",\"data\":{\"resultType\":");
     let (kind, series, is_range) = match &answer.value {
         Value::Scalar(..) => ("scalar", None, false),
@@ -30,10 +30,14 @@ pub(super) fn answer(answer: &Answer, query: &str) -> Response {
     }
     body.push('}');
     for (name, severity) in [("warnings", Severity::Warning), ("infos", Severity::Info)] {
-        let texts: Vec<_> = answer.annotations.iter().filter(|one| one.severity == severity).collect();
+        let annotations = answer.annotations.iter().filter(|one| one.severity == severity);
+        let mut texts: Vec<String> = annotations.map(|one| one.render(query)).collect();
+        if severity == Severity::Info {
+            texts.extend_from_slice(notes);
+        }
         if !texts.is_empty() {
             body.push_str(&format!(",\"{name}\":"));
-            push_list(&mut body, texts, |out, one: &Annotation| push_text(out, &one.render(query)));
+            push_list(&mut body, texts, |out, text: String| push_text(out, &text));
         }
     }
     body.push('}');

@@ -70,6 +70,11 @@ impl Params {
         self.get(name).map(parse).transpose()
     }
 
+    pub(super) fn flag(&self, name: &'static str) -> Result<Option<bool>, ApiError> {
+        let parse = |text: &str| text.parse().map_err(|_| invalid(name, "expected true or false"));
+        self.get(name).map(parse).transpose()
+    }
+
     /// 0 means that there is none.
     pub(super) fn limit(&self, name: &'static str) -> Result<Option<usize>, ApiError> {
         let parse = |text: &str| text.parse().map_err(|_| invalid(name, "limit must be a non-negative number"));

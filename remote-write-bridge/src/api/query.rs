@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use lynceus_promql::{Answer, EvalError, Expr, Options, Storage};
-use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -62,24 +61,18 @@ async fn evaluate(
     let limit = limit.unwrap_or(TIMEOUT).min(TIMEOUT);
     let timed_out = |_| ApiError::TimedOut("query timed out in query execution".to_owned());
 
-    let (live, connection) = (shared.live(), shared.archive.prepared()?);
+    let live = shared.live();
     let _place = timeout(limit, live.reads.acquire()).await.map_err(timed_out)?;
     // Dropped when the client goes away, or when it has waited too long.
     let cancelled = CancellationToken::new();
     let _guard = cancelled.clone().drop_guard();
-    let storage = ArchiveStorage::new(
-        Handle::current(),
-        connection,
-        live.config.read.clone(),
-        shared.metrics.clone(),
-        cancelled.clone(),
-    );
+    let storage = ArchiveStorage::new(shared, params.flag("rollups")?.unwrap_or(true), cancelled.clone())?;
     let evaluation = tokio::task::spawn_blocking(move || {
         let is_cancelled = || cancelled.is_cancelled();
         let defaults = Options::default();
         let options = Options { lookback: lookback.unwrap_or(defaults.lookback), cancelled: &is_cancelled, ..defaults };
         let answer = work(&expr, &storage, &options)?;
-        Ok::<_, EvalError>(json::answer(&answer, &query))
+        Ok::<_, EvalError>(json::answer(&answer, &query, &storage.notes()))
     });
     match timeout(limit, evaluation).await.map_err(timed_out)? {
         Ok(outcome) => outcome.map_err(ApiError::from),

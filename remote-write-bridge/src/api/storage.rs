@@ -1,52 +1,151 @@
 //! The archive as the evaluator reads it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod cost;
+mod histogram;
+mod notes;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lynceus_promql::{
-    BucketCounts, Hints, Histogram, Labels, Matcher, Points, ResetHint, SeriesMatcher, Storage, StorageError,
-    StoredSeries,
+    Buckets, Columns, Hints, Labels, Matcher, Points, STALE, SeriesMatcher, Storage, StorageError, StoredSeries,
+    Windows,
 };
 use prost::Message as _;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::archive::Connection;
-use crate::config::ReadLimits;
-use crate::fetch::{Budget, FetchedSeries};
+use crate::app::Shared;
+use crate::archive::{ArchiveError, Connection};
+use crate::fetch::{Budget, FetchedBuckets, FetchedSeries};
 use crate::metrics::Metrics;
-use crate::select::Selection;
-use crate::wire::{self, BucketSpan, HistogramCount, HistogramZeroCount};
+use crate::rollup::{Dirty, Plan, Thin};
+use crate::select::{Selection, Wanted};
+use crate::wire;
+use notes::Notes;
 
-/// Fetches what a query selects, on the thread that evaluates it.
+/// Fetches what a query selects, on the thread that evaluates it: from roll-ups where they give the same.
 pub(super) struct ArchiveStorage {
     runtime: Handle,
     connection: Arc<Connection>,
-    budget: Mutex<Budget>,
+    /// None where roll-ups are not to be read.
+    dirty: Option<Arc<Dirty>>,
     metrics: Metrics,
     cancelled: CancellationToken,
+    state: Mutex<State>,
+}
+
+struct State {
+    budget: Budget,
+    notes: Notes,
 }
 
 impl ArchiveStorage {
-    pub(super) fn new(
-        runtime: Handle,
-        connection: Arc<Connection>,
-        limits: ReadLimits,
-        metrics: Metrics,
-        cancelled: CancellationToken,
-    ) -> Self {
-        Self { runtime, connection, budget: Mutex::new(Budget::new(limits)), metrics, cancelled }
+    /// Of the runtime that it is called on.
+    pub(super) fn new(shared: &Shared, rollups: bool, cancelled: CancellationToken) -> Result<Self, ArchiveError> {
+        let budget = Budget::new(shared.live().config.read.clone());
+        Ok(Self {
+            runtime: Handle::current(),
+            connection: shared.archive.prepared()?,
+            dirty: rollups.then(|| shared.dirty.clone()),
+            metrics: shared.metrics.clone(),
+            cancelled,
+            state: Mutex::new(State { budget, notes: Notes::default() }),
+        })
+    }
+
+    /// What the reader of the answer should know.
+    pub(super) fn notes(&self) -> Vec<String> {
+        self.state().notes.texts()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, unless the query is given up.
+    fn wait<T>(&self, work: impl Future<Output = Result<T, ArchiveError>>) -> Result<T, StorageError> {
+        Ok(self.runtime.block_on(self.cancelled.run_until_cancelled(work)).ok_or("cancelled")??)
+    }
+
+    fn buckets(
+        &self,
+        matchers: Vec<Matcher>,
+        (plan, windows): (&Plan, &Windows),
+        wanted: Wanted,
+    ) -> Result<Option<Vec<FetchedBuckets>>, StorageError> {
+        let selection = Selection::new(windows.start() + 1, windows.last(), std::slice::from_ref(&matchers));
+        let State { budget, notes } = &mut *self.state();
+        let found = self.wait(budget.buckets(&self.connection, &selection, plan, wanted, &self.metrics))?;
+        if let Some(found) = &found {
+            notes.read_buckets(&matchers, plan, windows, found.iter().map(|series| &series.buckets));
+        }
+        Ok(found)
+    }
+
+    /// The newest sample of each window as a series of these; None where buckets do not give them.
+    fn newest(
+        &self,
+        matchers: &[SeriesMatcher],
+        hints: &Hints,
+    ) -> Result<Option<Vec<Arc<StoredSeries>>>, StorageError> {
+        let (true, Some(dirty)) = (hints.newest && hints.step > 0, &self.dirty) else { return Ok(None) };
+        let steps = usize::try_from((hints.end - hints.start) / hints.step)? + 1;
+        let end = hints.start + hints.window - 1;
+        let windows = Windows { end, step: hints.step, steps, range: hints.window };
+        let Some(plan) = Plan::of_newest(&windows, dirty) else { return Ok(None) };
+        let found = self.buckets(plain(matchers), (&plan, &windows), Wanted::Newest)?;
+        Ok(found.map(|all| all.into_iter().map(|series| Arc::new(newest_of(series, hints.window))).collect()))
     }
 }
 
 impl Storage for ArchiveStorage {
     fn select(&self, matchers: &[SeriesMatcher], hints: &Hints) -> Result<Vec<Arc<StoredSeries>>, StorageError> {
-        let matchers: Vec<Matcher> = matchers.iter().map(|matcher| matcher.matcher.clone()).collect();
-        let selection = Selection::new(hints.start, hints.end, &[matchers]);
-        let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        let fetch = budget.fetch(&self.connection, &selection, &self.metrics);
-        let fetched = self.runtime.block_on(self.cancelled.run_until_cancelled(fetch)).ok_or("cancelled")??;
+        if let Some(found) = self.newest(matchers, hints)? {
+            return Ok(found);
+        }
+        let matchers = plain(matchers);
+        let is_thin = hints.step > hints.window;
+        let thin = is_thin.then_some(Thin { start: hints.start - 1, step: hints.step, width: hints.window });
+        let selection = Selection::new(hints.start, hints.end, std::slice::from_ref(&matchers)).thinned(thin);
+        let State { budget, .. } = &mut *self.state();
+        if let Some(cost) = self.wait(cost::estimate(&self.connection, &selection, hints))? {
+            cost.check(&matchers, hints, budget.left())?;
+        }
+        let fetched = self.wait(budget.fetch(&self.connection, &selection, &self.metrics))?;
         fetched.series().into_iter().map(|series| Ok(Arc::new(stored(&series)?))).collect()
     }
+
+    fn summarize(
+        &self,
+        matchers: &[SeriesMatcher],
+        windows: &Windows,
+        columns: Columns,
+    ) -> Result<Option<Vec<Buckets>>, StorageError> {
+        let Some(plan) = self.dirty.as_ref().and_then(|dirty| Plan::of_windows(windows, dirty)) else {
+            return Ok(None);
+        };
+        let found = self.buckets(plain(matchers), (&plan, windows), Wanted::Values(columns))?;
+        Ok(found.map(|all| all.into_iter().map(|series| series.buckets).collect()))
+    }
+}
+
+fn plain(matchers: &[SeriesMatcher]) -> Vec<Matcher> {
+    matchers.iter().map(|matcher| matcher.matcher.clone()).collect()
+}
+
+/// Each bucket ends with a window; what is older than that began is none of it.
+fn newest_of(series: FetchedBuckets, window: i64) -> StoredSeries {
+    let FetchedBuckets { buckets, stale } = series;
+    let mut stored = StoredSeries { labels: buckets.labels, ..StoredSeries::default() };
+    for (place, end) in buckets.ends.iter().enumerate() {
+        let last = buckets.last_times.get(place).zip(buckets.lasts.get(place));
+        match last {
+            _ if stale.get(place) == Some(&true) => stored.floats.push(*end, STALE, 0),
+            Some((time, value)) if *time > end - window => stored.floats.push(*time, *value, 0),
+            _ => {}
+        }
+    }
+    stored
 }
 
 fn stored(series: &FetchedSeries<'_>) -> Result<StoredSeries, StorageError> {
@@ -55,55 +154,9 @@ fn stored(series: &FetchedSeries<'_>) -> Result<StoredSeries, StorageError> {
     stored.floats.values = series.samples.iter().map(|row| row.value).collect();
     for row in series.histograms {
         let message = wire::Histogram::decode(row.histogram.as_slice())?;
-        Points::push(&mut stored.histograms, row.timestamp, Arc::new(histogram(message)), 0);
+        Points::push(&mut stored.histograms, row.timestamp, Arc::new(histogram::histogram(message)), 0);
     }
     Ok(stored)
-}
-
-/// With float counts, as the evaluator has them.
-fn histogram(message: wire::Histogram) -> Histogram {
-    let count = match message.count {
-        Some(HistogramCount::Int(count)) => count as f64,
-        Some(HistogramCount::Float(count)) => count,
-        None => 0.0,
-    };
-    let zero_count = match message.zero_count {
-        Some(HistogramZeroCount::Int(count)) => count as f64,
-        Some(HistogramZeroCount::Float(count)) => count,
-        None => 0.0,
-    };
-    Histogram {
-        schema: message.schema,
-        zero_threshold: message.zero_threshold,
-        zero_count,
-        count,
-        sum: message.sum,
-        positive: buckets(&message.positive_spans, &message.positive_deltas, &message.positive_counts),
-        negative: buckets(&message.negative_spans, &message.negative_deltas, &message.negative_counts),
-        custom_bounds: message.custom_values,
-        reset_hint: match message.reset_hint {
-            1 => ResetHint::Reset,
-            2 => ResetHint::NotReset,
-            3 => ResetHint::Gauge,
-            _ => ResetHint::Unknown,
-        },
-    }
-}
-
-/// Either deltas or counts are there: it was checked when it came.
-fn buckets(spans: &[BucketSpan], deltas: &[i64], counts: &[f64]) -> BucketCounts {
-    let mut bucket = 0i64;
-    let whole = deltas.iter().map(|delta| {
-        bucket = bucket.saturating_add(*delta);
-        bucket as f64
-    });
-    let mut next = 0i32;
-    let indexes = spans.iter().flat_map(|span| {
-        let first = next.saturating_add(span.offset);
-        next = first.saturating_add_unsigned(span.length);
-        first..next
-    });
-    indexes.zip(whole.chain(counts.iter().copied())).collect()
 }
 
 #[cfg(test)]
@@ -111,9 +164,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_and_deltas_become_buckets() {
-        let spans = [BucketSpan { offset: -2, length: 2 }, BucketSpan { offset: 3, length: 1 }];
-        assert_eq!(buckets(&spans, &[1, 2, -1], &[]), [(-2, 1.), (-1, 3.), (3, 2.)]);
-        assert_eq!(buckets(&spans, &[], &[0.5, 1., 2.]), [(-2, 0.5), (-1, 1.), (3, 2.)]);
+    fn the_newest_sample_is_neither_older_than_its_window_nor_before_a_stale_marker() {
+        let buckets = Buckets {
+            ends: vec![1000, 2000, 3000, 4000],
+            counts: vec![1, 1, 1, 0],
+            lasts: vec![1., 2., 3., 0.],
+            last_times: vec![900, 1700, 2900, 0],
+            ..Buckets::default()
+        };
+        let found = newest_of(FetchedBuckets { buckets, stale: vec![false, false, true, false] }, 300);
+        assert_eq!(found.floats.times, [900, 3000]);
+        assert_eq!(found.floats.values[0], 1.);
+        assert!(lynceus_promql::is_stale(found.floats.values[1]));
     }
 }

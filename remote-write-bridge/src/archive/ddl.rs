@@ -113,7 +113,7 @@ impl Ddl {
             // Records of what was deleted are kept for ever.
             "erasures" => return None,
             "series" | "starts" | "metadata" => "month + INTERVAL 1 MONTH",
-            "rollup_1h" | "rollup_5m" => "bucket",
+            "rollup_1h" | "rollup_5m" | "rollup_6h" => "bucket",
             _ => "toDateTime(timestamp, 'UTC')",
         };
         let change = format!("ALTER TABLE {} MODIFY TTL {begin} + INTERVAL {seconds} SECOND", self.altered(table));
@@ -187,6 +187,7 @@ mod tests {
             "metadata",
             "rollup_1h",
             "rollup_5m",
+            "rollup_6h",
             "erasures",
         ];
         assert_eq!(names, expected);
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn on_a_cluster_each_table_is_two() {
         let all: Vec<_> = MIGRATIONS.iter().flat_map(|migration| ddl(Some("main")).statements(migration)).collect();
-        assert_eq!(all.len(), 18);
+        assert_eq!(all.len(), 20);
         for pair in all.chunks(2) {
             let table = created(&pair[1]).unwrap();
             assert!(pair[0].contains(&format!("{CREATE}{table}_local ON CLUSTER `main`")), "{}", pair[0]);
@@ -215,6 +216,6 @@ mod tests {
         assert!(all[12].contains("'{replica}', made)\n"), "{}", all[12]);
         assert!(all[14].contains("AS rollup_1h_local\n"), "{}", all[14]);
         let single: Vec<_> = MIGRATIONS.iter().flat_map(|migration| ddl(None).statements(migration)).collect();
-        assert!(single.len() == 9 && single.iter().all(|statement| !statement.contains("local")));
+        assert!(single.len() == 10 && single.iter().all(|statement| !statement.contains("local")));
     }
 }

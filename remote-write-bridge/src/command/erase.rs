@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{Outcome, Selector, below, failed, parse_selector};
 use crate::archive::{ArchiveError, Connection};
+use crate::rollup;
 use crate::select::Selection;
 use crate::time::{self, LATEST};
 
@@ -95,16 +96,24 @@ async fn erase(
     }
     let progress = ProgressBar::new_spinner();
     progress.enable_steady_tick(Duration::from_millis(100));
-    for (table, column) in [
-        ("samples", "timestamp"),
-        ("histograms", "timestamp"),
-        ("exemplars", "timestamp"),
-        ("rollup_1h", "bucket"),
-        ("rollup_5m", "bucket"),
+    // Of blocks of hours, all that have one of the hours.
+    let block_end = |time| rollup::block_of(rollup::hour_of(time)) * HOUR;
+    let blocks = Selection::new(first, block_end(last), std::slice::from_ref(&options.selector.matchers));
+    for (table, column, selection) in [
+        ("samples", "timestamp", selection),
+        ("histograms", "timestamp", selection),
+        ("exemplars", "timestamp", selection),
+        ("rollup_1h", "bucket", selection),
+        ("rollup_5m", "bucket", selection),
+        ("rollup_6h", "bucket", &blocks),
     ] {
         progress.set_message(table);
         let place = connection.altered(table);
         connection.execute(|client| selection.erase(client, &place, &connection.local("series"), column)).await?;
+    }
+    // Their other hours are still there.
+    for border in [options.from.map(|from| from + 1), options.to].into_iter().flatten() {
+        rollup::make_block(connection, block_end(border) / HOUR).await?;
     }
     if all {
         progress.set_message("labels");

@@ -1,6 +1,7 @@
 //! Hours that have samples which are not rolled up, in a file that is replaced as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -68,6 +69,17 @@ impl Dirty {
 
     pub(crate) fn len(&self) -> usize {
         self.lock().by_hour.len()
+    }
+
+    /// Those of some hours that have samples which no roll-up has; None while that is not known.
+    pub(super) fn within(&self, hours: RangeInclusive<i64>) -> Option<BTreeSet<i64>> {
+        let all = self.lock();
+        (!all.is_unknown).then(|| all.by_hour.range(hours).map(|(hour, _)| *hour).collect())
+    }
+
+    /// Whether any of some hours but one is dirty.
+    pub(super) fn has_others(&self, hours: RangeInclusive<i64>, but: i64) -> bool {
+        self.lock().by_hour.range(hours).any(|(hour, _)| *hour != but)
     }
 
     /// Hours have new samples. When this returns, that survives a crash.

@@ -1,29 +1,31 @@
-//! A tier: its buckets, and the statement that makes an hour of them.
+//! A tier: its buckets, and the statement that makes them.
 
 use crate::archive::{ArchiveError, Connection};
 
-use super::end_of;
+use super::{MILLIS_OF_HOUR, end_of, sql};
 
 /// So many samples are rolled up by one statement, about: it holds them in memory.
 const SAMPLES_AT_ONCE: u64 = 10_000_000;
+/// Or so many buckets.
+const BUCKETS_AT_ONCE: u64 = 5_000_000;
 
-/// The bits of a stale marker.
-const STALE: u64 = 0x7ff0_0000_0000_0002;
-
-/// Roll-ups of one length.
-pub(super) struct Tier {
+/// Roll-ups of an hour from its samples.
+pub(super) struct OfSamples {
     table: &'static str,
     seconds: i64,
     /// Whether it has only the metrics that the config names.
     is_chosen: bool,
 }
 
-pub(super) const TIERS: [Tier; 2] = [
-    Tier { table: "rollup_1h", seconds: 3600, is_chosen: false },
-    Tier { table: "rollup_5m", seconds: 300, is_chosen: true },
+pub(super) const OF_SAMPLES: [OfSamples; 2] = [
+    OfSamples { table: "rollup_1h", seconds: 3600, is_chosen: false },
+    OfSamples { table: "rollup_5m", seconds: 300, is_chosen: true },
 ];
 
-impl Tier {
+/// Hours that are rolled up together.
+pub(crate) const HOURS_OF_BLOCK: i64 = 6;
+
+impl OfSamples {
     /// Makes the buckets of an hour anew. `chosen` are regular expressions of whole names.
     pub(super) async fn make(&self, connection: &Connection, hour: i64, chosen: &[String]) -> Result<(), ArchiveError> {
         if self.is_chosen && chosen.is_empty() {
@@ -32,17 +34,8 @@ impl Tier {
         let count = "SELECT count() FROM samples WHERE timestamp > fromUnixTimestamp64Milli(?, 'UTC') \
                      AND timestamp <= fromUnixTimestamp64Milli(?, 'UTC')";
         let (start, end) = (end_of(hour - 1), end_of(hour));
-        let found: Vec<u64> = connection.fetch(|client| client.query(count).bind(start).bind(end), "counts", 1).await?;
-        let samples = found.first().copied().unwrap_or_default();
-        if samples == 0 {
-            return Ok(());
-        }
-        // Machines are spread evenly over their keys; series of none have key 0.
-        let slices = samples.div_ceil(SAMPLES_AT_ONCE);
-        let width = u64::MAX / slices;
-        for slice in 0..slices {
-            let (first, last) = (width * slice, if slice + 1 == slices { u64::MAX } else { width * (slice + 1) - 1 });
-            let sql = self.sql(if self.is_chosen { chosen } else { &[] });
+        let sql = self.sql(if self.is_chosen { chosen } else { &[] });
+        for (first, last) in slices(count_of(connection, count, start, end).await?, SAMPLES_AT_ONCE) {
             let bind = |client: &clickhouse::Client| {
                 let query = client.query(&sql).bind(start).bind(end).bind(first).bind(last);
                 let query = query.bind(start).bind(end);
@@ -53,33 +46,56 @@ impl Tier {
         Ok(())
     }
 
-    /// Samples are sorted by time, each once; a stale marker says that a series has ended, and is no value.
     fn sql(&self, chosen: &[String]) -> String {
         let Self { table, seconds, .. } = self;
-        let millis = seconds * 1000;
         let metrics = if chosen.is_empty() { "" } else { " AND match(metric_name, ?)" };
+        let buckets = sql::of_samples(
+            *seconds,
+            "timestamp > fromUnixTimestamp64Milli(?, 'UTC') AND timestamp <= fromUnixTimestamp64Milli(?, 'UTC') \
+             AND vm_key BETWEEN ? AND ?",
+        );
         format!(
-            "INSERT INTO {table} \
-             SELECT metric_name, bucket, vm_key, series_id, length(values), arraySum(values), \
-             if(empty(numbers), nan, arrayMin(numbers)), if(empty(numbers), nan, arrayMax(numbers)), \
-             values[1], fromUnixTimestamp64Milli(kept[1].1, 'UTC'), \
-             values[-1], fromUnixTimestamp64Milli(kept[-1].1, 'UTC'), \
-             arraySum((value, next) -> if(next < value, value, 0), arrayPopBack(values), arrayPopFront(values)), \
-             reinterpretAsUInt64(sorted[-1].2) = {STALE}, now64(3, 'UTC') \
-             FROM (SELECT vm_key, series_id, \
-             toDateTime(intDiv(toUnixTimestamp64Milli(timestamp) + {millis} - 1, {millis}) * {seconds}, 'UTC') AS bucket, \
-             arraySort(groupArray((toUnixTimestamp64Milli(timestamp), value))) AS sorted, \
-             arrayFilter(sample -> reinterpretAsUInt64(sample.2) != {STALE}, sorted) AS kept, \
-             arrayMap(sample -> sample.2, kept) AS values, \
-             arrayFilter(value -> NOT isNaN(value), values) AS numbers \
-             FROM samples FINAL \
-             WHERE timestamp > fromUnixTimestamp64Milli(?, 'UTC') AND timestamp <= fromUnixTimestamp64Milli(?, 'UTC') \
-             AND vm_key BETWEEN ? AND ? GROUP BY vm_key, series_id, bucket) AS buckets \
+            "INSERT INTO {table} SELECT metric_name, bucket, vm_key, series_id, {columns}, now64(3, 'UTC') \
+             FROM ({buckets}) AS buckets \
              INNER JOIN (SELECT DISTINCT series_id, metric_name FROM series \
              WHERE month IN (toStartOfMonth(fromUnixTimestamp64Milli(?, 'UTC') + INTERVAL 1 MILLISECOND), \
-             toStartOfMonth(fromUnixTimestamp64Milli(?, 'UTC'))){metrics}) AS names USING series_id"
+             toStartOfMonth(fromUnixTimestamp64Milli(?, 'UTC'))){metrics}) AS names USING series_id",
+            columns = sql::COLUMNS
         )
     }
+}
+
+/// Makes a block of six hours anew from the hours, by its last one.
+pub(crate) async fn make_block(connection: &Connection, last_hour: i64) -> Result<(), ArchiveError> {
+    let count = "SELECT count() FROM rollup_1h WHERE bucket > fromUnixTimestamp64Milli(?, 'UTC') \
+                 AND bucket <= fromUnixTimestamp64Milli(?, 'UTC')";
+    let (start, end) = (end_of(last_hour - HOURS_OF_BLOCK), end_of(last_hour));
+    let sql = sql::insert_block();
+    for (first, last) in slices(count_of(connection, count, start, end).await?, BUCKETS_AT_ONCE) {
+        let bind = |client: &clickhouse::Client| {
+            client.query(&sql).bind(end / 1000).bind(start).bind(end).bind(first).bind(last)
+        };
+        connection.execute(bind).await?;
+    }
+    Ok(())
+}
+
+/// The last hour of the block that an hour is in.
+pub(crate) fn block_of(hour: i64) -> i64 {
+    (hour + HOURS_OF_BLOCK - 1).div_euclid(HOURS_OF_BLOCK) * HOURS_OF_BLOCK
+}
+
+async fn count_of(connection: &Connection, sql: &str, start: i64, end: i64) -> Result<u64, ArchiveError> {
+    let found: Vec<u64> = connection.fetch(|client| client.query(sql).bind(start).bind(end), "counts", 1).await?;
+    Ok(found.first().copied().unwrap_or_default())
+}
+
+/// First and last key of each of as many slices as rows need. Machines are spread evenly over their keys; series of none
+/// have key 0.
+fn slices(rows: u64, at_once: u64) -> impl Iterator<Item = (u64, u64)> {
+    let slices = rows.div_ceil(at_once);
+    let width = u64::MAX / slices.max(1);
+    (0..slices).map(move |slice| (width * slice, if slice + 1 == slices { u64::MAX } else { width * (slice + 1) - 1 }))
 }
 
 /// One expression for all.
@@ -89,6 +105,26 @@ fn alternatives(chosen: &[String]) -> String {
 
 /// All hours that have samples.
 pub(super) async fn hours(connection: &Connection) -> Result<Vec<i64>, ArchiveError> {
-    let sql = "SELECT DISTINCT intDiv(toUnixTimestamp64Milli(timestamp) + 3599999, 3600000) AS hour FROM samples";
-    connection.fetch(|client| client.query(sql), "hours", 1_000_000).await
+    let sql = format!(
+        "SELECT DISTINCT intDiv(toUnixTimestamp64Milli(timestamp) + {MILLIS_OF_HOUR} - 1, {MILLIS_OF_HOUR}) AS hour FROM samples"
+    );
+    connection.fetch(|client| client.query(&sql), "hours", 1_000_000).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_ends_with_a_multiple_of_six_hours() {
+        assert_eq!([0, 1, 6, 7, 12, 13].map(block_of), [0, 6, 6, 12, 12, 18]);
+    }
+
+    #[test]
+    fn slices_cover_all_keys_once() {
+        assert_eq!(slices(0, 10).count(), 0);
+        let all: Vec<_> = slices(25, 10).collect();
+        assert_eq!((all[0].0, all[2].1), (0, u64::MAX));
+        assert!(all.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0));
+    }
 }

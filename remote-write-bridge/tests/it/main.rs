@@ -13,6 +13,7 @@ mod limits;
 mod outage;
 mod pairs;
 mod path;
+mod pushdown;
 mod refusals;
 mod rollups;
 mod schema;

@@ -35,3 +35,13 @@ TTL bucket + INTERVAL {retention_seconds} SECOND
 SETTINGS ttl_only_drop_parts = 1,
          fsync_after_insert = 1,
          fsync_part_directory = 1;
+
+-- The same of six hours, made from the hours: ordered so that a series' years stand together.
+CREATE TABLE IF NOT EXISTS rollup_6h AS rollup_1h
+ENGINE = ReplacingMergeTree(made)
+PARTITION BY toYYYYMM(bucket)
+ORDER BY (metric_name, vm_key, series_id, bucket)
+TTL bucket + INTERVAL {retention_seconds} SECOND
+SETTINGS ttl_only_drop_parts = 1,
+         fsync_after_insert = 1,
+         fsync_part_directory = 1;

@@ -1,0 +1,64 @@
+//! What an answer was made of, for the one who reads it.
+
+use std::collections::BTreeSet;
+
+use lynceus_promql::{Buckets, Matcher, Windows};
+
+use super::cost::selector;
+use crate::rollup::{Plan, Source};
+use crate::time;
+
+/// More says nothing more.
+const MAX_NOTES: usize = 10;
+
+/// Each text once.
+#[derive(Default)]
+pub(super) struct Notes(BTreeSet<String>);
+
+impl Notes {
+    pub(super) fn read_buckets<'a>(
+        &mut self,
+        matchers: &[Matcher],
+        plan: &Plan,
+        windows: &Windows,
+        found: impl Iterator<Item = &'a Buckets>,
+    ) {
+        let (mut series, mut buckets, mut first, mut last) = (0, 0, i64::MAX, i64::MIN);
+        for one in found {
+            series += 1;
+            buckets += one.ends.len();
+            first = first.min(one.ends.first().copied().unwrap_or(i64::MAX));
+            last = last.max(one.ends.last().copied().unwrap_or(i64::MIN));
+        }
+        let mut text = format!(
+            "lynceus: {} read from roll-ups of {}h: {series} series, {buckets} buckets",
+            selector(matchers),
+            plan.hours
+        );
+        let unmade: i64 = plan
+            .pieces
+            .iter()
+            .filter(|piece| piece.source == Source::Samples)
+            .map(|piece| piece.end - piece.start)
+            .sum();
+        if unmade > 0 {
+            text.push_str(&format!(", {}h of them from samples", unmade / 3_600_000));
+        }
+        if series > 0 {
+            let asked = windows.last() - windows.start();
+            let covered = (last - (first - plan.hours * 3_600_000)).clamp(0, asked);
+            let percent = covered as f64 * 100. / asked.max(1) as f64;
+            text.push_str(&format!(
+                "; there are data from {} on, {percent:.0}% of the time asked for",
+                time::display(first)
+            ));
+        }
+        if self.0.len() < MAX_NOTES {
+            self.0.insert(text);
+        }
+    }
+
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.0.iter().cloned().collect()
+    }
+}
