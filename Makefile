@@ -7,7 +7,7 @@ export GOPROXY = off
 VMS ?= 200
 VCENTER ?= fleet
 
-.PHONY: help demo test check promqltest crash-archive outage-archive bench-exporter bench-archive bench-storage bench-fleet fuzz setup format clean
+.PHONY: help demo test check promqltest crash-archive outage-archive bench-exporter bench-archive bench-storage bench-promql bench-fleet fuzz setup format clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ bench-storage: setup
 	cargo build --release --package lynceus-bridge
 	cargo bench --package lynceus-e2e --bench storage
 
+## make bench-promql     what queries cost: parsing, evaluation, and years of the archive, with peers beside it
+bench-promql: setup
+	cargo run --release --manifest-path tests/bench/parse/Cargo.toml --target-dir target/bench/parse
+	cargo build --release --package lynceus-bridge
+	cargo bench --package lynceus-e2e --bench promql
+
 ## make bench-fleet    how fast and how small the fleet simulator is, with vcsim beside it
 bench-fleet: setup
 	cargo bench --package lynceus-fleet --quiet
@@ -77,7 +83,9 @@ fuzz:
 	    $$3 -max_total_time=$$(( $(MINUTES) * 60 )) -timeout=10 -verbosity=1 && cd ..; }; \
 	fuzz vsphere_xml ../exporter/tests/golden -dict=vsphere.dict && \
 	fuzz vsphere_performance ../exporter/tests/golden -dict=vsphere.dict && \
-	fuzz remote_write
+	fuzz remote_write && \
+	fuzz promql_parse seeds/promql -dict=promql.dict && \
+	fuzz promql_evaluate seeds/promql -dict=promql.dict
 
 ## make setup          bring the real programs of the demo and the tests into target/tools
 setup:

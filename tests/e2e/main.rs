@@ -6,5 +6,6 @@
 
 mod interruptions;
 mod path;
+mod queries;
 mod scenarios;
 mod support;

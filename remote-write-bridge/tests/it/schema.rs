@@ -254,8 +254,8 @@ async fn the_statements_for_a_cluster_are_sql() {
     let config = "clickhouse:\n  url: http://127.0.0.1:{port}\n  cluster: main\n";
     let (code, statements) = schema(&archive, &["print"], config);
     assert_eq!(code, 0, "{statements}");
-    assert_eq!(statements.matches("ReplicatedReplacingMergeTree(").count(), 10);
-    assert_eq!(statements.matches("Distributed('main', 'lynceus', ").count(), 9);
+    assert_eq!(statements.matches("ReplicatedReplacingMergeTree(").count(), 11);
+    assert_eq!(statements.matches("Distributed('main', 'lynceus', ").count(), 10);
     for statement in statements.split_terminator(";\n\n").filter(|statement| statement.starts_with("CREATE")) {
         archive.sql(&format!("EXPLAIN AST {statement}")).await;
     }
