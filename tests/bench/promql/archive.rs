@@ -4,7 +4,6 @@
 //! The week has a sample every 30 s, and its roll-ups are made by the bridge; the two years before are roll-ups that SQL
 //! makes, as 1,500 machines would have them. What a counter grows by is known, so each rate is checked.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -139,7 +138,7 @@ pub(crate) async fn all() -> anyhow::Result<Vec<Archived>> {
                 warm.push(seconds);
                 numbers = found;
             }
-            let of_prometheus = prometheus.as_ref().map_or(Ok(0.), |process| peak_memory(process.id()))?;
+            let of_prometheus = prometheus.as_ref().map_or(Ok(0.), |process| peak_memory(process.pid()))?;
             let seconds = median(warm).context("no round")?;
             let memory = stack.memory()? + of_prometheus;
             all.push(Archived { query: (*query).into(), way, seconds, cold: None, memory, numbers });
@@ -198,7 +197,7 @@ impl Stack {
     }
 
     fn memory(&self) -> anyhow::Result<f64> {
-        let ids = self.bridge.iter().chain(&self.engine).map(Process::id);
+        let ids = self.bridge.iter().chain(&self.engine).map(Process::pid);
         ids.map(peak_memory).sum()
     }
 

@@ -13,6 +13,7 @@ mod report;
 #[expect(dead_code, reason = "shared with the exporter's benchmark")]
 mod text;
 #[path = "../usage.rs"]
+#[expect(dead_code, reason = "shared with the archive's benchmark")]
 mod usage;
 
 use std::path::PathBuf;
