@@ -34,9 +34,11 @@ check: setup-check
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	target/tools/bin/cargo-deny deny check bans licenses sources
 
-## make promqltest     Prometheus' own test scripts, held and failed by file (PROMQLTEST_DIR, or ../shared/promqltest)
-promqltest:
+## make promqltest     Prometheus' own test scripts in memory and through the archive, held and failed by file (PROMQLTEST_DIR,
+##                     or ../shared/promqltest)
+promqltest: setup
 	cargo test --quiet --package lynceus-promql --test it -- evaluation --nocapture
+	cargo test --quiet --package lynceus-bridge --test it -- promqltest --nocapture
 
 ## make crash-archive ROUNDS=1000   kill the bridge and the engine at random under load, and count what is lost or doubled
 ROUNDS ?= 1000

@@ -30,7 +30,8 @@ const MAX_FUTURE: Duration = Duration::from_secs(3600);
 const RETENTION: Duration = Duration::from_secs(730 * 86_400);
 const LEAST_RETENTION: Duration = Duration::from_secs(86_400);
 /// The TTL is a 32-bit time, which ends in 2106.
-const MOST_RETENTION: Duration = Duration::from_secs(50 * 365 * 86_400);
+// ClickHouse ends a row's life with a time that it can say only until 2106.
+const MOST_RETENTION: Duration = Duration::from_secs(60 * 365 * 86_400);
 /// 5,000 machines have 2.3 million; each takes about 400 bytes of memory.
 const MAX_ACTIVE_SERIES: usize = 5_000_000;
 /// One metric of 5,000 machines, with room.
@@ -347,7 +348,7 @@ mod tests {
              bridge.yml:4: clickhouse.request_timeout: expected a duration from 1s to 1h, found `0s`\n\
              bridge.yml:6: ingest.max_batch_rows: expected a number from 1 to 1000000, found 2000000\n\
              bridge.yml:7: ingest.flush_interval: expected a duration such as `30s` or `1m30s`, found `soon`\n\
-             bridge.yml:9: retention.samples: expected a duration from 1d to 18250d, found `1h`\n\
+             bridge.yml:9: retention.samples: expected a duration from 1d to 21900d, found `1h`\n\
              bridge.yml:11: read.max_series: expected a number from 1 to 10000000, found 0",
         );
     }

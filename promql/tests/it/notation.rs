@@ -262,6 +262,8 @@ pub(crate) fn custom_histograms(series: &[(Labels, Vec<Item>)]) -> Vec<(Labels, 
     }
     let convert = |mut classic: Classic| {
         classic.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        // Prometheus passes over a bound that it has already.
+        classic.buckets.dedup_by_key(|bucket| bucket.0);
         let infinite = classic.buckets.last().filter(|b| b.0 == f64::INFINITY).map(|b| b.1);
         let count = infinite.or(classic.count).or(classic.buckets.last().map(|b| b.1))?;
         if infinite.is_none() {

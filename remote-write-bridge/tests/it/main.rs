@@ -10,13 +10,20 @@ mod durability;
 mod erase;
 mod kinds;
 mod limits;
+#[path = "../../../promql/tests/it/notation.rs"]
+#[expect(dead_code, reason = "shared with the tests of the evaluator")]
+mod notation;
 mod outage;
 mod pairs;
 mod path;
+mod promqltest;
 mod pushdown;
 mod refusals;
 mod rollups;
 mod schema;
+#[path = "../../../promql/tests/it/script.rs"]
+#[expect(dead_code, reason = "shared with the tests of the evaluator")]
+mod script;
 mod semantics;
 mod streamed;
 mod support;

@@ -20,6 +20,8 @@ const MACHINES: usize = 500;
 /// Every 15 s for two hours.
 const SAMPLES: i64 = 480;
 const EVERY: i64 = 15_000;
+/// Samples of a series in a request.
+const SLICE: usize = 40;
 
 const QUERIES: [&str; 9] = [
     "machine_load",
@@ -126,13 +128,15 @@ impl Peer {
     }
 
     async fn write(&self, series: &[Series]) -> anyhow::Result<()> {
-        for some in series.chunks(100) {
+        // In order of time: what is an hour older than the newest is refused.
+        let slices = (0..SAMPLES as usize).step_by(SLICE).map(|at| at..(at + SLICE).min(SAMPLES as usize));
+        for (some, slice) in slices.flat_map(|slice| series.chunks(500).map(move |some| (some, slice.clone()))) {
             let timeseries = some.iter().map(|(labels, samples)| TimeSeries {
                 labels: labels
                     .iter()
                     .map(|(name, value)| Label { name: (*name).into(), value: value.clone() })
                     .collect(),
-                samples: samples
+                samples: samples[slice.clone()]
                     .iter()
                     .map(|(timestamp, value)| Sample { timestamp: *timestamp, value: *value })
                     .collect(),
@@ -140,8 +144,8 @@ impl Peer {
             let body = WriteRequest { timeseries: timeseries.collect() }.encode_to_vec();
             let body = snap::raw::Encoder::new().compress_vec(&body)?;
             let request = self.http.post(format!("{}/api/v1/write", self.base)).body(body);
-            let answer = request.header("content-encoding", "snappy").header("content-type", "application/x-protobuf");
-            let answer = answer.header("x-prometheus-remote-write-version", "0.1.0").send().await?;
+            let request = request.header("content-encoding", "snappy").header("content-type", "application/x-protobuf");
+            let answer = request.header("x-prometheus-remote-write-version", "0.1.0").send().await?;
             ensure!(answer.status().is_success(), "{}: {}", answer.status(), answer.text().await?);
         }
         eventually(Duration::from_secs(60), "all series", || async {
