@@ -34,5 +34,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/api/v1/label/{name}/values", get(lists::values))
         .route("/api/v1/series", get(lists::series).post(lists::series))
         .route("/api/v1/metadata", get(metadata::metadata))
+        .route("/api/v1/rules", get(metadata::rules))
+        .route("/api/v1/alerts", get(metadata::alerts))
         .route("/api/v1/status/buildinfo", get(metadata::build_info))
 }

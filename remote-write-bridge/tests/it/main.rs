@@ -8,6 +8,7 @@ mod crash;
 mod docs;
 mod durability;
 mod erase;
+mod grafana;
 mod kinds;
 mod limits;
 #[path = "../../../promql/tests/it/notation.rs"]

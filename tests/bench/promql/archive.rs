@@ -222,55 +222,44 @@ impl Stack {
     #[expect(clippy::print_stderr, reason = "shows progress")]
     async fn fill(&mut self, end: i64) -> anyhow::Result<()> {
         let week = end - 7 * DAY;
-        let series = format!(
-            "SELECT vm, metric, reinterpretAsUInt64(reverse(unhex(hex(vm + 1000000)))) AS key FROM \
-             (SELECT number AS vm FROM numbers({MACHINES})) CROSS JOIN \
-             (SELECT arrayJoin(['machine_bytes_total', 'machine_load']) AS metric)"
-        );
         let ids = "cityHash64(vm) AS vm_key, toUInt128(cityHash64(vm, metric)) AS series_id";
+        let series = format!(
+            "SELECT number AS vm, arrayJoin(['machine_bytes_total', 'machine_load']) AS metric, {ids} FROM numbers({MACHINES})"
+        );
         eprintln!("two years of roll-ups");
         self.sql(&format!(
-            "INSERT INTO series SELECT toStartOfMonth(toDate(now()) - toIntervalMonth(months.number)), series_id, vm_key, metric, \
-             map('team', concat('team-', toString(vm % 20)), 'vm', concat('vm-', toString(vm))) \
-             FROM (SELECT vm, metric, {ids} FROM ({series})) AS s CROSS JOIN numbers(26) AS months"
+            "INSERT INTO series SELECT toStartOfMonth(today() - toIntervalMonth(arrayJoin(range(26)))), series_id, vm_key, \
+             metric, map('team', concat('team-', toString(vm % 20)), 'vm', concat('vm-', toString(vm))) FROM ({series})"
         ))
         .await?;
         for month in 0..25 {
             let (from, until) = (week - (month + 1) * 30 * DAY, week - month * 30 * DAY);
-            for (table, hours) in [("rollup_6h", 6), ("rollup_1h", 1)] {
-                // Hours of the last months only: no question here is about older ones.
-                if hours == 1 && month > 1 {
-                    continue;
-                }
-                let length = hours * 3600;
-                let buckets = (until - from) / length;
-                self.sql(&format!(
-                    "INSERT INTO {table} SELECT metric, toDateTime(end, 'UTC'), vm_key, series_id, {count}, \
-                     {count} * (low + high) / 2, low, high, low, fromUnixTimestamp64Milli((end - {length}) * 1000 + 15000, 'UTC'), \
-                     high, fromUnixTimestamp64Milli(end * 1000 - 15000, 'UTC'), 0, false, now64(3, 'UTC') FROM \
-                     (SELECT metric, {ids}, {from} + {length} * (1 + bucket.number) AS end, \
-                     if(metric = 'machine_load', vm % 50 + rand(bucket.number + vm) % 1000 / 100, (end - {length} + 15) * {SLOPE}) AS low, \
-                     if(metric = 'machine_load', low + rand(vm) % 3000 / 100, (end - 15) * {SLOPE}) AS high \
-                     FROM ({series}) AS s CROSS JOIN numbers({buckets}) AS bucket) \
-                     SETTINGS max_partitions_per_insert_block = 100",
-                    count = length / 30
-                ))
-                .await?;
-            }
+            let length = 6 * 3600;
+            self.sql(&format!(
+                "INSERT INTO rollup_6h SELECT metric, toDateTime(end, 'UTC'), vm_key, series_id, {count}, \
+                 {count} * (low + high) / 2, low, high, low, fromUnixTimestamp64Milli((end - {length}) * 1000 + 15000, 'UTC'), \
+                 high, fromUnixTimestamp64Milli(end * 1000 - 15000, 'UTC'), 0, false, now64(3, 'UTC') FROM \
+                 (SELECT metric, vm_key, series_id, end, \
+                 if(metric = 'machine_load', vm % 50 + rand(end + vm) % 1000 / 100, (end - {length} + 15) * {SLOPE}) AS low, \
+                 if(metric = 'machine_load', low + rand(vm) % 3000 / 100, (end - 15) * {SLOPE}) AS high \
+                 FROM (SELECT *, toInt64({from} + {length} * (1 + arrayJoin(range({buckets})))) AS end FROM ({series})))",
+                count = length / 30,
+                buckets = (until - from) / length,
+            ))
+            .await?;
         }
         eprintln!("a week of samples");
         for day in 0..7 {
             let from = week + day * DAY;
             self.sql(&format!(
-                "INSERT INTO samples SELECT vm_key, series_id, fromUnixTimestamp64Milli(toInt64(time * 1000), 'UTC'), \
+                "INSERT INTO samples SELECT vm_key, series_id, fromUnixTimestamp64Milli(time * 1000, 'UTC'), \
                  if(metric = 'machine_load', vm % 50 + sin(time / 4000 + vm) * 20, time * {SLOPE}) FROM \
-                 (SELECT vm, metric, {ids}, {from} + 15 + 30 * tick.number AS time \
-                 FROM ({series}) AS s CROSS JOIN numbers({ticks}) AS tick) SETTINGS max_partitions_per_insert_block = 100",
+                 (SELECT *, toInt64({from} + 15 + 30 * arrayJoin(range({ticks}))) AS time FROM ({series}))",
                 ticks = DAY / 30
             ))
             .await?;
         }
-        for table in ["series", "samples", "rollup_1h", "rollup_6h"] {
+        for table in ["series", "samples", "rollup_6h"] {
             self.sql(&format!("OPTIMIZE TABLE {table} FINAL")).await?;
         }
         eprintln!("roll-ups of the week");

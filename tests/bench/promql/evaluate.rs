@@ -44,6 +44,7 @@ pub(crate) struct Evaluated {
     pub(crate) theirs: f64,
 }
 
+#[expect(clippy::print_stderr, reason = "shows progress")]
 pub(crate) async fn all(peers: Option<&Path>) -> anyhow::Result<Vec<Evaluated>> {
     let now = jiff::Timestamp::now().as_millisecond() / EVERY * EVERY;
     let start = now - SAMPLES * EVERY;
@@ -73,7 +74,9 @@ pub(crate) async fn all(peers: Option<&Path>) -> anyhow::Result<Vec<Evaluated>> 
                 theirs.push(peer.evaluate(query, range).await?);
             }
             let median = |all| median(all).context("no round");
-            all.push(Evaluated { query: query.into(), peer: name.into(), own: median(own)?, theirs: median(theirs)? });
+            let (own, theirs) = (median(own)?, median(theirs)?);
+            eprintln!("{query}: {own:.1} ms, {name} {theirs:.1} ms");
+            all.push(Evaluated { query: query.into(), peer: name.into(), own, theirs });
         }
     }
     Ok(all)
