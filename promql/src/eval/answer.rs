@@ -50,14 +50,15 @@ pub enum SampleValue {
 
 pub(super) fn series(rows: Vec<Row>, grid: &Grid) -> Vec<Series> {
     let series = |row: Row| {
-        let sample = |step: usize| {
-            let value = match row.column.get(step)? {
-                Cell::Float(value) => SampleValue::Float(value),
-                Cell::Histogram(histogram) => SampleValue::Histogram(Arc::clone(histogram)),
+        let mut samples = Vec::with_capacity(grid.steps);
+        for step in 0..grid.steps {
+            let value = match row.column.get(step) {
+                Some(Cell::Float(value)) => SampleValue::Float(value),
+                Some(Cell::Histogram(histogram)) => SampleValue::Histogram(Arc::clone(histogram)),
+                None => continue,
             };
-            Some(Sample { time: grid.time(step), value })
-        };
-        let samples = (0..grid.steps).filter_map(sample).collect();
+            samples.push(Sample { time: grid.time(step), value });
+        }
         Series { labels: row.labels, samples }
     };
     let mut all: Vec<Series> = rows.into_iter().map(series).collect();

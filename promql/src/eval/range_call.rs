@@ -83,6 +83,7 @@ impl Evaluator<'_> {
         let mut args = vec![0.0; scalars.len()];
         for series in &ranged.series {
             self.alive()?;
+            let metric = series.labels.metric_name();
             let mut column = Column::empty(grid.steps);
             let mut cursors = (Cursor::default(), Cursor::default());
             let mut filled = 0;
@@ -109,7 +110,7 @@ impl Evaluator<'_> {
                                 start_timestamps: self.options.start_timestamps,
                                 args: &args,
                                 notes: &mut self.annotations,
-                                metric: series.labels.metric_name(),
+                                metric,
                                 span,
                                 call_span: span,
                             };

@@ -27,14 +27,14 @@ impl Evaluator<'_> {
         for (_, members) in &groups {
             self.alive()?;
             for step in 0..grid.steps {
-                let present: Vec<usize> = members.iter().copied().filter(|at| vector[*at].column.has(step)).collect();
+                let present = members.iter().copied().filter(|at| vector[*at].column.has(step));
                 let chosen = match aggregate.op {
-                    AggregateOp::Limitk => present.into_iter().take(limits[step] as usize).collect(),
+                    AggregateOp::Limitk => present.take(limits[step] as usize).collect(),
                     AggregateOp::LimitRatio => {
                         let ratio = limits[step].clamp(-1.0, 1.0);
-                        present.into_iter().filter(|at| is_sampled(ratio, &vector[*at].labels)).collect()
+                        present.filter(|at| is_sampled(ratio, &vector[*at].labels)).collect()
                     }
-                    op => self.best(op, &vector, present, step, limits[step] as usize, aggregate),
+                    op => self.best(op, &vector, members, step, limits[step] as usize, aggregate),
                 };
                 for at in chosen {
                     if keep[at].is_empty() {
@@ -66,7 +66,7 @@ impl Evaluator<'_> {
         &mut self,
         op: AggregateOp,
         vector: &Vector,
-        present: Vec<usize>,
+        members: &[usize],
         step: usize,
         count: usize,
         aggregate: &Aggregate,
@@ -74,18 +74,22 @@ impl Evaluator<'_> {
         if count == 0 {
             return Vec::new();
         }
-        let is_float = |at: &usize| matches!(vector[*at].column.get(step), Some(Cell::Float(_)));
-        if !present.iter().all(is_float) {
+        let is_histogram = |at: &usize| matches!(vector[*at].column.get(step), Some(Cell::Histogram(_)));
+        if members.iter().any(is_histogram) {
             self.annotations.ignored_in_aggregation(aggregate.span, op.as_str());
         }
-        let value = |at: usize| vector[at].column.floats.get(step).copied().filter(|v| !is_stale(*v));
-        let mut floats: Vec<(f64, usize)> = present.into_iter().filter_map(|at| Some((value(at)?, at))).collect();
-        floats.sort_by(|(a, _), (b, _)| {
+        let float = |at: &usize| Some((vector[*at].column.floats.get(step).copied().filter(|v| !is_stale(*v))?, *at));
+        let mut floats: Vec<(f64, usize)> = members.iter().filter_map(float).collect();
+        let by_rank = |(a, i): &(f64, usize), (b, j): &(f64, usize)| {
             let ascending = a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
             let order = if op == AggregateOp::Topk { ascending.reverse() } else { ascending };
-            a.is_nan().cmp(&b.is_nan()).then(order)
-        });
-        floats.truncate(count);
+            a.is_nan().cmp(&b.is_nan()).then(order).then(i.cmp(j))
+        };
+        if floats.len() > count {
+            floats.select_nth_unstable_by(count, by_rank);
+            floats.truncate(count);
+        }
+        floats.sort_unstable_by(by_rank);
         floats.into_iter().map(|(_, at)| at).collect()
     }
 
