@@ -248,13 +248,33 @@ pub enum DurationOp {
     Pow,
 }
 
-/// `min(a, b)` or `max(a, b)`
+/// `min_of(a, b)` or `max_of(a, b)`
 #[derive(Clone, Debug, PartialEq)]
 pub struct DurationCompare {
-    pub max: bool,
+    pub function: DurationFunction,
     pub lhs: Box<DurationExpr>,
     pub rhs: Box<DurationExpr>,
     pub span: Span,
+}
+
+/// Which of two durations; before 3.13 Prometheus called them as the aggregations, and knew these names only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurationFunction {
+    MaxOf,
+    MinOf,
+    Max,
+    Min,
+}
+
+impl DurationFunction {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DurationFunction::MaxOf => "max_of",
+            DurationFunction::MinOf => "min_of",
+            DurationFunction::Max => "max",
+            DurationFunction::Min => "min",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -36,10 +36,10 @@ mod storage;
 mod walk;
 
 pub use ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, DurationBinary, DurationCompare, DurationExpr, DurationLiteral,
-    DurationOp, DurationParen, DurationUnary, Expr, Extension, Fill, Group, Grouping, Label, MatchOn, Matcher,
-    MatcherOp, Matching, MatrixSelector, NumberLiteral, Paren, Side, Sign, StringLiteral, Subquery, Unary, ValueType,
-    VectorSelector,
+    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, DurationBinary, DurationCompare, DurationExpr,
+    DurationFunction, DurationLiteral, DurationOp, DurationParen, DurationUnary, Expr, Extension, Fill, Group,
+    Grouping, Label, MatchOn, Matcher, MatcherOp, Matching, MatrixSelector, NumberLiteral, Paren, Side, Sign,
+    StringLiteral, Subquery, Unary, ValueType, VectorSelector,
 };
 pub use enforce::{EnforceError, enforce};
 pub use error::ParseError;

@@ -205,8 +205,8 @@ impl Display for DurationExpr {
             DurationExpr::Range(_) => f.write_str("range()"),
             DurationExpr::Unary(DurationUnary { sign, expr, span: _ }) => write!(f, "{}{expr}", sign.as_str()),
             DurationExpr::Binary(DurationBinary { op, lhs, rhs, span: _ }) => write!(f, "{lhs} {op} {rhs}"),
-            DurationExpr::Compare(DurationCompare { max, lhs, rhs, span: _ }) => {
-                write!(f, "{}({lhs}, {rhs})", if *max { "max" } else { "min" })
+            DurationExpr::Compare(DurationCompare { function, lhs, rhs, span: _ }) => {
+                write!(f, "{}({lhs}, {rhs})", function.as_str())
             }
             DurationExpr::Paren(DurationParen { expr, span: _ }) => write!(f, "({expr})"),
         }

@@ -159,7 +159,7 @@ fn clear_duration(duration: &mut DurationExpr) {
             *span = Span::default();
         }
         DurationExpr::Binary(DurationBinary { op: _, lhs, rhs, span })
-        | DurationExpr::Compare(DurationCompare { max: _, lhs, rhs, span }) => {
+        | DurationExpr::Compare(DurationCompare { function: _, lhs, rhs, span }) => {
             clear_duration(lhs);
             clear_duration(rhs);
             *span = Span::default();

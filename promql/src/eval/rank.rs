@@ -94,12 +94,12 @@ impl Evaluator<'_> {
     }
 
     fn check_ratios(&mut self, ratios: &[f64], param: &crate::ast::Expr) -> Result<(), EvalError> {
-        for ratio in ratios {
-            if ratio.is_nan() {
-                return Err(EvalError::NanRatio);
-            }
-            if !(-1.0..=1.0).contains(ratio) {
-                let (found, capped) = (go_number(*ratio), ratio.signum());
+        if ratios.iter().any(|ratio| ratio.is_nan()) {
+            return Err(EvalError::NanRatio);
+        }
+        for found in [largest(ratios), smallest(ratios)] {
+            if !(-1.0..=1.0).contains(&found) {
+                let (found, capped) = (go_number(found), found.signum());
                 let text = "ratio value should be between -1 and 1";
                 let message = format!("{text}, got {found}, capping to {capped}");
                 self.annotations.warn(bare(param).span(), message);
@@ -109,22 +109,33 @@ impl Evaluator<'_> {
     }
 }
 
+fn largest(params: &[f64]) -> f64 {
+    params.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+fn smallest(params: &[f64]) -> f64 {
+    params.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
 /// Parameters as numbers of series, at most all of them.
 fn counts(params: &[f64], all: usize) -> Result<Vec<f64>, EvalError> {
     // The doubles next to the limits of 64 bits.
     const LIMIT: f64 = 9_223_372_036_854_775_807.0;
-    let count = |param: &f64| {
-        if param.is_nan() {
-            Err(EvalError::NanParameter)
-        } else if *param <= -LIMIT {
-            Err(EvalError::ParameterUnderflow(*param))
-        } else if *param >= LIMIT {
-            Err(EvalError::ParameterOverflow(*param))
-        } else {
-            Ok(param.trunc().clamp(0.0, all as f64))
-        }
-    };
-    params.iter().map(count).collect()
+    // Nothing is taken at any step: it does not matter how little that is.
+    if params.iter().all(|param| *param < 1.0) {
+        return Ok(vec![0.0; params.len()]);
+    }
+    if params.iter().any(|param| param.is_nan()) {
+        return Err(EvalError::NanParameter);
+    }
+    let (smallest, largest) = (smallest(params), largest(params));
+    if smallest <= -LIMIT {
+        return Err(EvalError::ParameterUnderflow(smallest));
+    }
+    if largest >= LIMIT {
+        return Err(EvalError::ParameterOverflow(largest));
+    }
+    Ok(params.iter().map(|param| param.trunc().clamp(0.0, all as f64)).collect())
 }
 
 /// A positive ratio takes the series whose hash is in the lower part of all hashes, a negative one those in the upper

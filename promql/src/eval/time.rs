@@ -2,7 +2,7 @@
 
 use super::error::EvalError;
 use super::{Evaluator, bare};
-use crate::ast::{At, DurationExpr, DurationOp, Expr, Sign};
+use crate::ast::{At, DurationExpr, DurationFunction, DurationOp, Expr, Sign};
 
 /// Times of evaluation, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,10 @@ impl Evaluator<'_> {
             },
             DurationExpr::Compare(compare) => {
                 let (a, b) = (self.seconds(&compare.lhs)?, self.seconds(&compare.rhs)?);
-                if compare.max { a.max(b) } else { a.min(b) }
+                match compare.function {
+                    DurationFunction::MaxOf | DurationFunction::Max => a.max(b),
+                    DurationFunction::MinOf | DurationFunction::Min => a.min(b),
+                }
             }
             DurationExpr::Binary(binary) => {
                 let (a, b) = (self.seconds(&binary.lhs)?, self.seconds(&binary.rhs)?);

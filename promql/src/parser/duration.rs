@@ -2,7 +2,8 @@
 
 use super::{Parser, signed};
 use crate::ast::{
-    DurationBinary, DurationCompare, DurationExpr, DurationLiteral, DurationOp, DurationParen, DurationUnary, Sign,
+    DurationBinary, DurationCompare, DurationExpr, DurationFunction, DurationLiteral, DurationOp, DurationParen,
+    DurationUnary, Sign,
 };
 use crate::error::Fault;
 use crate::lexer::{Keyword, Kind, Symbol, Token};
@@ -109,13 +110,13 @@ impl Parser<'_> {
             }
             Kind::Keyword(Keyword::Step) => Ok(DurationExpr::Step(self.no_arguments(token)?)),
             Kind::Keyword(Keyword::Range) => Ok(DurationExpr::Range(self.no_arguments(token)?)),
-            Kind::Keyword(keyword @ (Keyword::Min | Keyword::Max)) => {
-                self.expect(Symbol::LeftParen)?;
-                let lhs = Box::new(self.duration(0)?);
-                self.expect(Symbol::Comma)?;
-                let rhs = Box::new(self.duration(0)?);
-                let span = token.span.to(self.expect(Symbol::RightParen)?.span);
-                Ok(DurationExpr::Compare(DurationCompare { max: keyword == Keyword::Max, lhs, rhs, span }))
+            Kind::Keyword(Keyword::Max) => self.compare(token, DurationFunction::Max),
+            Kind::Keyword(Keyword::Min) => self.compare(token, DurationFunction::Min),
+            Kind::Identifier if self.text_of(token).eq_ignore_ascii_case("max_of") => {
+                self.compare(token, DurationFunction::MaxOf)
+            }
+            Kind::Identifier if self.text_of(token).eq_ignore_ascii_case("min_of") => {
+                self.compare(token, DurationFunction::MinOf)
             }
             Kind::Symbol(Symbol::LeftParen) => {
                 let expr = Box::new(self.duration(0)?);
@@ -124,6 +125,15 @@ impl Parser<'_> {
             }
             _ => Err(self.unexpected(token, "a duration")),
         }
+    }
+
+    fn compare(&mut self, word: Token, function: DurationFunction) -> Result<DurationExpr, Fault> {
+        self.expect(Symbol::LeftParen)?;
+        let lhs = Box::new(self.duration(0)?);
+        self.expect(Symbol::Comma)?;
+        let rhs = Box::new(self.duration(0)?);
+        let span = word.span.to(self.expect(Symbol::RightParen)?.span);
+        Ok(DurationExpr::Compare(DurationCompare { function, lhs, rhs, span }))
     }
 
     fn no_arguments(&mut self, word: Token) -> Result<Span, Fault> {

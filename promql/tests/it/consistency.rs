@@ -114,7 +114,14 @@ fn limits_and_cancellation_end_a_query() {
         &Options::default(),
         "query processing would load too many samples into memory in query execution",
     );
-    check_error("topk(-Inf, up)", &Options::default(), "Scalar value -Inf underflows int64");
+    check_error("topk(Inf, up)", &Options::default(), "Scalar value +Inf overflows int64");
+    // Where any of them takes something.
+    check_error(
+        "topk(5 - 1e300 * (time() > bool 60), up)",
+        &Options::default(),
+        "Scalar value -1e+300 underflows int64",
+    );
+    assert!(query_range(&parse("topk(-Inf, up)").unwrap(), (0, 60_000, 60_000), &*DATA, &Options::default()).is_ok());
     let stopped = Options { cancelled: &|| true, ..Options::default() };
     check_error("up", &stopped, "query was cancelled");
     let steps = Options { max_steps: 9, ..Options::default() };

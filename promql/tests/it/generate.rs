@@ -78,7 +78,7 @@ fn modifiers(language: Language) -> BoxedStrategy<String> {
             " offset (5m * 2) @ 7",
             " offset -(step() + 1m) @ 5",
             " offset step()",
-            " offset max(1m, step())",
+            " offset max_of(1m, step())",
         ],
         language,
     )

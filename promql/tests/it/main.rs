@@ -4,6 +4,7 @@
 
 mod buckets;
 mod consistency;
+mod differential;
 mod errors;
 mod evaluation;
 mod generate;

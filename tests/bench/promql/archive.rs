@@ -91,7 +91,6 @@ pub(crate) async fn all() -> anyhow::Result<Vec<Archived>> {
     let mut all = Vec::new();
     let years = (end - 728 * DAY, end, DAY / 2);
     for query in TWO_YEARS {
-        eprintln!("two years: {query}");
         stack.restart(true).await?;
         let (cold, numbers) = stack.ask(stack.bridge_port, query, years, "").await?;
         let mut warm = Vec::new();
@@ -99,14 +98,9 @@ pub(crate) async fn all() -> anyhow::Result<Vec<Archived>> {
             warm.push(stack.ask(stack.bridge_port, query, years, "").await?.0);
         }
         let seconds = median(warm).context("no round")?;
-        all.push(Archived {
-            query: query.into(),
-            way: Way::TwoYears,
-            seconds,
-            cold: Some(cold),
-            memory: stack.memory()?,
-            numbers,
-        });
+        let (memory, way) = (stack.memory()?, Way::TwoYears);
+        eprintln!("{}: {query}: {seconds:.2} s, cold {cold:.2} s, {memory:.0} MB", way.name());
+        all.push(Archived { query: query.into(), way, seconds, cold: Some(cold), memory, numbers });
     }
     let week = (end - 6 * DAY, end, 3600);
     let hours = (end - DAY / 4, end, 60);
@@ -121,7 +115,6 @@ pub(crate) async fn all() -> anyhow::Result<Vec<Archived>> {
     ] {
         let is_remote = matches!(way, Way::WeekByRemoteRead | Way::SixHoursByRemoteRead);
         for query in queries {
-            eprintln!("{}: {query}", way.name());
             stack.restart(false).await?;
             let dir = stack.dir.path().join(format!("prometheus-{}", all.len()));
             let prometheus = match is_remote {
@@ -141,6 +134,7 @@ pub(crate) async fn all() -> anyhow::Result<Vec<Archived>> {
             let of_prometheus = prometheus.as_ref().map_or(Ok(0.), |process| peak_memory(process.pid()))?;
             let seconds = median(warm).context("no round")?;
             let memory = stack.memory()? + of_prometheus;
+            eprintln!("{}: {query}: {seconds:.2} s, {memory:.0} MB", way.name());
             all.push(Archived { query: (*query).into(), way, seconds, cold: None, memory, numbers });
         }
     }
