@@ -27,7 +27,7 @@ use crate::time;
 pub(crate) use dirty::Dirty;
 pub(crate) use plan::{Plan, Source, Thin};
 pub(crate) use sql::{bucket_end, of_samples};
-pub(crate) use tier::{HOURS_OF_BLOCK, block_of, make_block};
+pub(crate) use tier::{HOURS_OF_BLOCK, block_of, make_block, slices};
 
 /// Between two looks at what is dirty.
 const EVERY: Duration = Duration::from_secs(5);

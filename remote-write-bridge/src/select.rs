@@ -13,7 +13,7 @@ use crate::archive::SeriesRow;
 use crate::labels::METRIC_NAME;
 use crate::rollup::Thin;
 use crate::time::{self, Day, LATEST};
-pub(crate) use buckets::Wanted;
+pub(crate) use buckets::{Part, Wanted};
 
 const SAMPLES: &str = "SELECT vm_key, series_id, timestamp, value FROM samples";
 const HISTOGRAMS: &str = "SELECT vm_key, series_id, timestamp, count, sum, histogram FROM histograms";

@@ -32,20 +32,22 @@ pub(super) struct Window<'a> {
 impl Summary {
     pub(super) fn of(function: &str) -> Option<Summary> {
         let none = Columns::default();
+        let ends = Columns { count: true, first: true, last: true, ..none };
+        let counter = Columns { resets: true, ..ends };
         let (columns, value): (_, fn(&Window<'_>) -> Option<f64>) = match function {
-            "count_over_time" => (none, |w| Some(w.count())),
+            "count_over_time" => (Columns { count: true, ..none }, |w| Some(w.count())),
             "present_over_time" => (none, |_| Some(1.0)),
             "sum_over_time" => (Columns { sum: true, ..none }, |w| Some(w.sum())),
-            "avg_over_time" => (Columns { sum: true, ..none }, |w| Some(w.sum() / w.count())),
+            "avg_over_time" => (Columns { count: true, sum: true, ..none }, |w| Some(w.sum() / w.count())),
             "min_over_time" => (Columns { min: true, ..none }, |w| w.extreme(&w.all.mins, |new, old| new < old)),
             "max_over_time" => (Columns { max: true, ..none }, |w| w.extreme(&w.all.maxs, |new, old| new > old)),
             "first_over_time" => (Columns { first: true, ..none }, |w| w.first(&w.all.firsts)),
             "last_over_time" => (Columns { last: true, ..none }, |w| w.last(&w.all.lasts)),
             "ts_of_first_over_time" => (Columns { first: true, ..none }, |w| w.first(&w.all.first_times).map(seconds)),
             "ts_of_last_over_time" => (Columns { last: true, ..none }, |w| w.last(&w.all.last_times).map(seconds)),
-            "rate" => (Columns { first: true, last: true, resets: true, ..none }, |w| w.change(RATE)),
-            "increase" => (Columns { first: true, last: true, resets: true, ..none }, |w| w.change(INCREASE)),
-            "delta" => (Columns { first: true, last: true, ..none }, |w| w.change(DELTA)),
+            "rate" => (counter, |w| w.change(RATE)),
+            "increase" => (counter, |w| w.change(INCREASE)),
+            "delta" => (ends, |w| w.change(DELTA)),
             _ => return None,
         };
         Some(Summary { columns, value })

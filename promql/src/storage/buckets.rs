@@ -24,9 +24,10 @@ impl Windows {
     }
 }
 
-/// What is read of buckets, beside how many samples each has.
+/// What is read of buckets, beside that they are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
+    pub count: bool,
     pub sum: bool,
     pub min: bool,
     pub max: bool,
@@ -53,6 +54,6 @@ pub struct Buckets {
     pub first_times: Vec<i64>,
     pub lasts: Vec<f64>,
     pub last_times: Vec<i64>,
-    /// Sums of the values before each drop within a bucket.
+    /// Sums of the values before each drop within a bucket; empty where all are 0.
     pub resets: Vec<f64>,
 }

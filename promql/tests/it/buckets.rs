@@ -48,7 +48,9 @@ fn buckets(series: &StoredSeries, (start, end): (i64, i64), columns: Columns) ->
         let values: Vec<f64> = bucket.iter().map(|(_, value)| *value).collect();
         let numbers = || values.iter().copied().filter(|value| !value.is_nan());
         out.ends.push(((bucket[0].0 - 1).div_euclid(BUCKET) + 1) * BUCKET);
-        out.counts.push(values.len() as u32);
+        if columns.count {
+            out.counts.push(values.len() as u32);
+        }
         if columns.sum {
             out.sums.push(values.iter().sum());
         }

@@ -202,43 +202,23 @@ impl Connection {
     where
         R: RowOwned + clickhouse::RowRead,
     {
-        let mut rows = 0;
-        let within = |row| {
-            rows += 1;
-            if rows <= limit {
-                each(row);
-            }
-            rows <= limit
-        };
-        match self.fetch_while(make, within).await? {
-            true => Ok(()),
-            false => Err(ArchiveError::TooMany { what, limit }),
-        }
-    }
-
-    /// The same until one is refused; whether none was.
-    pub(crate) async fn fetch_while<R>(
-        &self,
-        make: impl FnOnce(&Client) -> clickhouse::query::Query,
-        mut each: impl FnMut(R) -> bool,
-    ) -> Result<bool, ArchiveError>
-    where
-        R: RowOwned + clickhouse::RowRead,
-    {
         let client = self.client()?;
         let seconds = self.config.clickhouse.request_timeout.as_secs();
         // Else a query goes on after nobody waits for it any more.
         let query = make(&client).with_setting("max_execution_time", seconds.to_string());
         self.limited(async {
+            let mut rows = 0;
             let mut cursor = query.fetch::<R>()?;
             while let Some(row) = cursor.next().await? {
-                if !each(row) {
-                    return Ok(false);
+                if rows == limit {
+                    return Ok(Err(ArchiveError::TooMany { what, limit }));
                 }
+                rows += 1;
+                each(row);
             }
-            Ok::<_, clickhouse::error::Error>(true)
+            Ok::<_, clickhouse::error::Error>(Ok(()))
         })
-        .await
+        .await?
     }
 
     /// Runs a statement that `make` writes; it may take ten times as long as a query.

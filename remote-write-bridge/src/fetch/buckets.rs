@@ -1,8 +1,10 @@
 //! Series as buckets, from roll-ups and, where these are not made yet, from samples.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use clickhouse::Row;
+use futures_util::{StreamExt as _, stream};
 use lynceus_promql::{Buckets, Labels};
 use serde::Deserialize;
 use tracing::debug;
@@ -10,8 +12,13 @@ use tracing::debug;
 use super::{Budget, labels};
 use crate::archive::{ArchiveError, Connection, SeriesRow};
 use crate::metrics::Metrics;
-use crate::rollup::Plan;
-use crate::select::{Selection, Wanted};
+use crate::rollup::{HOURS_OF_BLOCK, Plan, Source, slices};
+use crate::select::{Part, Selection, Wanted};
+
+/// While one part is read here, the next is read in ClickHouse.
+const AT_A_TIME: usize = 2;
+const BLOCKS_AT_ONCE: u64 = 1_000_000;
+const HOURS_AT_ONCE: u64 = 4_000_000;
 
 /// A series with its buckets.
 #[derive(Debug)]
@@ -21,7 +28,7 @@ pub(crate) struct FetchedBuckets {
     pub(crate) stale: Vec<bool>,
 }
 
-/// Buckets of a series, in any order; columns that were not asked for are empty.
+/// Buckets of a series, in any order; columns that were not asked for are empty. Ages are milliseconds before the ends.
 #[derive(Debug, Default, Row, Deserialize)]
 struct BucketsRow {
     series_id: u128,
@@ -32,9 +39,9 @@ struct BucketsRow {
     mins: Vec<f64>,
     maxs: Vec<f64>,
     firsts: Vec<f64>,
-    first_times: Vec<i64>,
+    first_ages: Vec<u32>,
     lasts: Vec<f64>,
-    last_times: Vec<i64>,
+    last_ages: Vec<u32>,
     all_resets: Vec<f64>,
     stales: Vec<bool>,
 }
@@ -57,22 +64,26 @@ impl Budget {
         if series.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let (limit, mut total) = (self.samples, 0);
         let mut of_series: HashMap<u128, BucketsRow> = HashMap::with_capacity(series.len());
-        for (source, pieces) in plan.by_source() {
-            let each = |row: BucketsRow| {
+        let fetch = |part: Part| async move {
+            let sql = |client: &clickhouse::Client| selection.buckets(client, &part, plan.thin, wanted);
+            connection.fetch::<BucketsRow>(sql, "series", usize::MAX - 1).await
+        };
+        let (limit, mut total) = (self.samples, 0);
+        let mut parts = stream::iter(parts(plan, series.len())).map(fetch).buffered(AT_A_TIME);
+        while let Some(rows) = parts.next().await {
+            for row in rows? {
                 total += row.ends.len();
                 match of_series.entry(row.series_id) {
-                    std::collections::hash_map::Entry::Vacant(place) => drop(place.insert(row)),
-                    std::collections::hash_map::Entry::Occupied(mut known) => known.get_mut().append(row),
+                    Entry::Vacant(place) => drop(place.insert(row)),
+                    Entry::Occupied(mut known) => known.get_mut().append(row),
                 }
-                total <= limit
-            };
-            let sql = |client: &clickhouse::Client| selection.buckets(client, source, &pieces, plan.thin, wanted);
-            if !connection.fetch_while(sql, each).await? {
+            }
+            if total > limit {
                 return Err(self.named(ArchiveError::TooMany { what: "samples", limit }));
             }
         }
+        drop(parts);
         self.series -= series.len();
         self.samples -= total;
         metrics.read_samples.inc_by(total as u64);
@@ -85,9 +96,30 @@ impl Budget {
     }
 }
 
+/// So many buckets a part that a part takes some ten MB, and reading one does not read another's.
+fn parts(plan: &Plan, series: usize) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for (source, times) in plan.by_source() {
+        let hours: i64 = times.iter().map(|(start, end)| (end - start) / 3_600_000).sum();
+        let (hours_of_one, at_once) = match source {
+            Source::Samples => (1, HOURS_AT_ONCE / 100),
+            // Ordered by time before they are by machine.
+            Source::Hours => (1, HOURS_AT_ONCE),
+            Source::Blocks => (HOURS_OF_BLOCK, BLOCKS_AT_ONCE),
+        };
+        let buckets = series as u64 * (hours / hours_of_one).max(1).cast_unsigned();
+        parts.extend(slices(buckets, at_once).map(|keys| Part { source, times: times.clone(), keys }));
+    }
+    parts
+}
+
 impl BucketsRow {
     fn append(&mut self, mut other: Self) {
-        self.ends.append(&mut other.ends);
+        // One of them may have none because all are 0.
+        if !self.all_resets.is_empty() || !other.all_resets.is_empty() {
+            self.all_resets.resize(self.ends.len(), 0.);
+            other.all_resets.resize(other.ends.len(), 0.);
+        }
         self.counts.append(&mut other.counts);
         for (column, more) in [
             (&mut self.sums, &mut other.sums),
@@ -99,9 +131,10 @@ impl BucketsRow {
         ] {
             column.append(more);
         }
-        self.first_times.append(&mut other.first_times);
-        self.last_times.append(&mut other.last_times);
+        self.first_ages.append(&mut other.first_ages);
+        self.last_ages.append(&mut other.last_ages);
         self.stales.append(&mut other.stales);
+        self.ends.append(&mut other.ends);
     }
 
     /// ClickHouse reads partitions side by side.
@@ -125,22 +158,24 @@ impl BucketsRow {
             ] {
                 reorder(column, &order);
             }
-            reorder(&mut self.first_times, &order);
-            reorder(&mut self.last_times, &order);
+            reorder(&mut self.first_ages, &order);
+            reorder(&mut self.last_ages, &order);
             reorder(&mut self.stales, &order);
         }
+        let ends: Vec<i64> = self.ends.iter().map(|seconds| i64::from(*seconds) * 1000).collect();
+        let times = |ages: &[u32]| ages.iter().zip(&ends).map(|(age, end)| end - i64::from(*age)).collect();
         let buckets = Buckets {
             labels: Labels::new(labels(series)),
-            ends: self.ends.iter().map(|seconds| i64::from(*seconds) * 1000).collect(),
             counts: self.counts,
             sums: self.sums,
             mins: self.mins,
             maxs: self.maxs,
             firsts: self.firsts,
-            first_times: self.first_times,
+            first_times: times(&self.first_ages),
             lasts: self.lasts,
-            last_times: self.last_times,
+            last_times: times(&self.last_ages),
             resets: self.all_resets,
+            ends,
         };
         FetchedBuckets { buckets, stale: self.stales }
     }

@@ -92,7 +92,7 @@ async fn count_of(connection: &Connection, sql: &str, start: i64, end: i64) -> R
 
 /// First and last key of each of as many slices as rows need. Machines are spread evenly over their keys; series of none
 /// have key 0.
-fn slices(rows: u64, at_once: u64) -> impl Iterator<Item = (u64, u64)> {
+pub(crate) fn slices(rows: u64, at_once: u64) -> impl Iterator<Item = (u64, u64)> {
     let slices = rows.div_ceil(at_once);
     let width = u64::MAX / slices.max(1);
     (0..slices).map(move |slice| (width * slice, if slice + 1 == slices { u64::MAX } else { width * (slice + 1) - 1 }))

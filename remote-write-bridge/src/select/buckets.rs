@@ -16,6 +16,16 @@ pub(crate) enum Wanted {
     Newest,
 }
 
+/// Some of the buckets.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) source: Source,
+    /// (start, end] in milliseconds.
+    pub(crate) times: Vec<(i64, i64)>,
+    /// First and last vm key.
+    pub(crate) keys: (u64, u64),
+}
+
 impl Wanted {
     /// The columns, each with all buckets of a series.
     fn sql(self) -> String {
@@ -23,23 +33,27 @@ impl Wanted {
             Self::Values(columns) => (columns, false),
             Self::Newest => (Columns { last: true, ..Columns::default() }, true),
         };
-        let float = |name: &str, is_wanted: bool| match is_wanted {
-            true => format!("groupArray({name})"),
-            false => "emptyArrayFloat64()".to_owned(),
+        let column = |kind: &str, is_wanted: bool, value: &str| match is_wanted {
+            true => format!("groupArray({value})"),
+            false => format!("emptyArray{kind}()"),
         };
-        let time = |name: &str, is_wanted: bool| match is_wanted {
-            true => format!("groupArray(toUnixTimestamp64Milli({name}))"),
-            false => "emptyArrayInt64()".to_owned(),
+        // Milliseconds before the bucket's end: half as long as a time.
+        let age = |time: &str| format!("toUInt32(toUnixTimestamp(bucket) * 1000 - toUnixTimestamp64Milli({time}))");
+        let resets = match columns.resets {
+            // Most counters are never reset.
+            true => "if(max(resets != 0), groupArray(resets), emptyArrayFloat64())",
+            false => "emptyArrayFloat64()",
         };
         [
-            float("sum", columns.sum) + " AS sums",
-            float("min", columns.min) + " AS mins",
-            float("max", columns.max) + " AS maxs",
-            float("first", columns.first) + " AS firsts",
-            time("first_time", columns.first) + " AS first_times",
-            float("last", columns.last) + " AS lasts",
-            time("last_time", columns.last) + " AS last_times",
-            float("resets", columns.resets) + " AS all_resets",
+            column("UInt32", columns.count, "count") + " AS counts",
+            column("Float64", columns.sum, "sum") + " AS sums",
+            column("Float64", columns.min, "min") + " AS mins",
+            column("Float64", columns.max, "max") + " AS maxs",
+            column("Float64", columns.first, "first") + " AS firsts",
+            column("UInt32", columns.first, &age("first_time")) + " AS first_ages",
+            column("Float64", columns.last, "last") + " AS lasts",
+            column("UInt32", columns.last, &age("last_time")) + " AS last_ages",
+            format!("{resets} AS all_resets"),
             format!("groupArrayIf(stale, {newest}) AS stales"),
         ]
         .join(", ")
@@ -54,15 +68,9 @@ impl Wanted {
 }
 
 impl Selection {
-    /// What those series come to, one row for each, within some times: (start, end] in milliseconds.
-    pub(crate) fn buckets(
-        &self,
-        client: &Client,
-        source: Source,
-        times: &[(i64, i64)],
-        thin: Option<Thin>,
-        wanted: Wanted,
-    ) -> Sql {
+    /// What those series come to, one row for each.
+    pub(crate) fn buckets(&self, client: &Client, part: &Part, thin: Option<Thin>, wanted: Wanted) -> Sql {
+        let Part { source, times, keys: (first, last) } = part;
         let (time, millis) = match source {
             Source::Samples => ("timestamp", bucket_end(3600)),
             Source::Hours | Source::Blocks => ("bucket", "toInt64(toUnixTimestamp(bucket)) * 1000".to_owned()),
@@ -72,7 +80,10 @@ impl Selection {
                 "{time} > fromUnixTimestamp64Milli({start}, 'UTC') AND {time} <= fromUnixTimestamp64Milli({end}, 'UTC')"
             )
         };
-        let mut condition = format!("({})", times.iter().map(within).collect::<Vec<_>>().join(" OR "));
+        let mut condition = format!(
+            "vm_key BETWEEN {first} AND {last} AND ({})",
+            times.iter().map(within).collect::<Vec<_>>().join(" OR ")
+        );
         if let Some(thin) = thin {
             condition.push_str(&format!(" AND {}", thin.sql(&millis)));
         }
@@ -86,7 +97,7 @@ impl Selection {
             Source::Blocks => format!("rollup_6h FINAL WHERE {with_name} AND {condition} AND"),
         };
         let sql = format!(
-            "SELECT series_id, groupArray(toUnixTimestamp(bucket)) AS ends, groupArray(count) AS counts, {} \
+            "SELECT series_id, groupArray(toUnixTimestamp(bucket)) AS ends, {} \
              FROM {from} {} GROUP BY vm_key, series_id",
             wanted.sql(),
             wanted.condition()
