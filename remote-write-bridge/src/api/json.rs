@@ -1,5 +1,7 @@
 //! Answers as text, number for number as Prometheus writes them.
 
+use std::fmt::Write as _;
+
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use lynceus_promql::{Answer, Histogram, Sample, SampleValue, Series, Severity, Value};
@@ -137,9 +139,10 @@ pub(super) fn push_text(out: &mut String, text: &str) {
 /// Seconds, with three digits behind the point unless they are 0.
 pub(super) fn push_time(out: &mut String, millis: i64) {
     let (sign, millis) = (if millis < 0 { "-" } else { "" }, millis.unsigned_abs());
-    out.push_str(&format!("{sign}{}", millis / 1000));
+    // Writing to a string cannot fail.
+    _ = write!(out, "{sign}{}", millis / 1000);
     if !millis.is_multiple_of(1000) {
-        out.push_str(&format!(".{:03}", millis % 1000));
+        _ = write!(out, ".{:03}", millis % 1000);
     }
 }
 
@@ -151,7 +154,7 @@ pub(super) fn push_number(out: &mut String, value: f64) {
     } else if value.is_infinite() {
         out.push_str(if value > 0. { "+Inf" } else { "-Inf" });
     } else if value == 0. || (1e-6..1e21).contains(&value.abs()) {
-        out.push_str(&value.to_string());
+        _ = write!(out, "{value}");
     } else {
         let text = format!("{value:e}");
         // Go writes the sign of an exponent always.

@@ -4,7 +4,7 @@ use clickhouse::Client;
 use clickhouse::query::Query as Sql;
 use lynceus_promql::Columns;
 
-use super::{MERGE_WITHIN_PARTITIONS, Selection, between};
+use super::{MERGE_WITHIN_PARTITIONS, Selection, between, unchecked};
 use crate::rollup::{Source, Thin, bucket_end, of_samples};
 
 /// What is read of buckets.
@@ -102,7 +102,7 @@ impl Selection {
             wanted.sql(),
             wanted.condition()
         );
-        self.bind(client.query(&sql)).with_setting(MERGE_WITHIN_PARTITIONS, "1")
+        self.bind(unchecked(client).query(&sql)).with_setting(MERGE_WITHIN_PARTITIONS, "1")
     }
 
     /// How many samples the roll-ups of those series have, and how many series: some may count twice.
