@@ -172,7 +172,7 @@ async fn a_query_that_reads_too_much_is_refused_with_what_it_costs() {
         archive.http.get(url("stddev_over_time(bytes_total[6h])")).send().await.unwrap().json().await.unwrap();
     assert_eq!((&body["status"], &body["errorType"]), (&Value::from("error"), &Value::from("execution")));
     let text = body["error"].as_str().unwrap();
-    assert!(text.starts_with("{__name__=\"bytes_total\"} would read about 4608 samples of 4 series from "), "{text}");
+    assert!(text.starts_with("bytes_total would read about 4608 samples of 4 series from "), "{text}");
     assert!(text.contains("and 4000 may be read (read.max_samples); it fits within 3d"), "{text}");
     // What reads roll-ups fits.
     let body: Value =

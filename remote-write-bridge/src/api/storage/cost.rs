@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use clickhouse::Client;
-use lynceus_promql::{Expr, Hints, Matcher, VectorSelector};
+use lynceus_promql::{Expr, Hints, Matcher, MatcherOp, Span, VectorSelector};
 use lynceus_service::format_duration;
 
 use crate::archive::{ArchiveError, Connection};
+use crate::labels::METRIC_NAME;
 use crate::select::Selection;
 use crate::time;
 
@@ -68,27 +69,28 @@ impl Cost {
 
 /// As PromQL writes it.
 pub(super) fn selector(matchers: &[Matcher]) -> String {
-    let matchers = matchers.to_vec();
-    let span = lynceus_promql::Span::default();
-    Expr::Vector(VectorSelector { name: None, matchers, offset: None, at: None, extension: None, span }).to_string()
+    let is_name = |matcher: &&Matcher| matcher.name == METRIC_NAME && matcher.op == MatcherOp::Equal;
+    let name = matchers.iter().find(is_name);
+    let matchers = matchers.iter().filter(|matcher| Some(*matcher) != name).cloned().collect();
+    let (name, span) = (name.map(|matcher| matcher.value.clone()), Span::default());
+    Expr::Vector(VectorSelector { name, matchers, offset: None, at: None, extension: None, span }).to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use lynceus_promql::MatcherOp;
-
     use super::*;
 
     const DAY: i64 = 86_400_000;
 
     #[test]
     fn what_costs_too_much_is_refused_with_what_would_fit() {
-        let matchers = [Matcher::new("__name__", MatcherOp::Equal, "x")];
+        let matchers =
+            [("__name__", "x"), ("vm", "a")].map(|(name, value)| Matcher::new(name, MatcherOp::Equal, value));
         let hints = Hints { start: 0, end: 100 * DAY, step: DAY, window: DAY, range: DAY, newest: false };
         let cost = Cost { samples: 1000, series: 7 };
         assert_eq!(cost.check(&matchers, &hints, 1000), Ok(()));
         let error = cost.check(&matchers, &hints, 100).unwrap_err().to_string();
-        let expected = "{__name__=\"x\"} would read about 1000 samples of 7 series from 1970-01-01T00:00:00Z to \
+        let expected = "x{vm=\"a\"} would read about 1000 samples of 7 series from 1970-01-01T00:00:00Z to \
                         1970-04-11T00:00:00Z, and 100 may be read (read.max_samples); it fits within 10d, or with a \
                         step of 10d; ";
         assert!(error.starts_with(expected), "{error}");
