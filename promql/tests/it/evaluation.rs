@@ -2,8 +2,6 @@
 //! the reason. As Prometheus' own runner does, each instant query is also asked with `@` at other times, and as the
 //! middle step of a range query.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use lynceus_promql::{
     Annotation, Answer, At, Expr, Histogram, Memory, Options, SampleValue, Series, Severity, Value, parse, query,
     query_range,
@@ -11,6 +9,7 @@ use lynceus_promql::{
 
 use crate::notation::Item;
 use crate::script::{Command, Eval, Pattern, commands};
+use crate::suite::{self, Outcome};
 
 fn options() -> Options<'static> {
     Options { delayed_name_removal: true, start_timestamps: true, max_samples: 1_000_000, ..Options::default() }
@@ -18,54 +17,23 @@ fn options() -> Options<'static> {
 
 #[test]
 fn every_eval_of_prometheus_scripts_holds_or_stands_in_the_ledger() {
-    let Some(folder) = crate::promqltest::folder() else {
-        eprintln!("skipped: no folder of promqltest scripts; PROMQLTEST_DIR names one");
-        return;
-    };
-    let ledger_text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/promqltest-ledger.txt")).unwrap();
-    let ledger: BTreeMap<&str, &str> = ledger_text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split_once(' ').unwrap_or_else(|| panic!("expected `file:line reason`, found `{line}`")))
-        .collect();
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "test"));
-    files.sort();
-    let mut failed: BTreeMap<String, String> = BTreeMap::new();
-    let mut total = (0, 0);
-    for path in files {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let (mut held, mut not) = (0, 0);
+    let Some(scripts) = suite::scripts() else { return };
+    let mut outcome = Outcome::default();
+    for (name, script) in scripts {
         let mut memory = Memory::new();
-        for command in commands(&std::fs::read_to_string(&path).unwrap()) {
+        for command in commands(&script) {
             match command {
                 Command::Clear => memory = Memory::new(),
                 Command::Load { step, series } => load(&mut memory, step, series),
-                Command::Unreadable(line, reason) => {
-                    not += 1;
-                    failed.insert(format!("{name}:{line}"), reason);
+                Command::Unreadable(line, reason) => outcome.add(&name, line, Err(reason)),
+                Command::Eval(eval) => {
+                    let found = check(&eval, &memory).map_err(|reason| format!("{}\n    {reason}", eval.expr));
+                    outcome.add(&name, eval.line, found);
                 }
-                Command::Eval(eval) => match check(&eval, &memory) {
-                    Ok(()) => held += 1,
-                    Err(reason) => {
-                        not += 1;
-                        failed.insert(format!("{name}:{}", eval.line), format!("{}\n    {reason}", eval.expr));
-                    }
-                },
             }
         }
-        eprintln!("{name:<28} {held:>4} held {not:>4} failed");
-        total = (total.0 + held, total.1 + not);
     }
-    eprintln!("{:<28} {:>4} held {:>4} failed", "all", total.0, total.1);
-    let known: BTreeSet<&str> = failed.keys().map(String::as_str).collect();
-    let unexpected: Vec<_> = failed.iter().filter(|(place, _)| !ledger.contains_key(place.as_str())).collect();
-    let held: Vec<_> = ledger.keys().filter(|place| !known.contains(**place)).collect();
-    for (place, reason) in &unexpected {
-        eprintln!("{place}: {reason}");
-    }
-    assert!(unexpected.is_empty(), "{} evals do not hold and are not in the ledger", unexpected.len());
-    assert!(held.is_empty(), "in the ledger, but held: {held:#?}");
+    outcome.check(include_str!("../../promqltest-ledger.txt"));
 }
 
 fn load(memory: &mut Memory, step: i64, series: Vec<crate::script::Loaded>) {

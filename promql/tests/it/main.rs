@@ -14,3 +14,4 @@ mod promqltest;
 mod round_trip;
 mod script;
 mod sizes;
+mod suite;

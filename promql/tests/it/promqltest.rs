@@ -1,9 +1,10 @@
 //! Every expression of Prometheus' own test scripts is read, or stands in the ledger with the reason.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use lynceus_promql::parse;
+
+use crate::suite;
 
 /// What is refused on purpose. An expression that is read and still stands here fails the test.
 const LEDGER: [(&str, &str); 2] = [
@@ -13,15 +14,6 @@ const LEDGER: [(&str, &str); 2] = [
         "a label name that is not UTF-8; Prometheus refuses it when it evaluates",
     ),
 ];
-
-/// The scripts, which are no part of this repository.
-pub(crate) fn folder() -> Option<PathBuf> {
-    let folder = match std::env::var_os("PROMQLTEST_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => lynceus_demo::repository().parent()?.join("shared/promqltest"),
-    };
-    folder.is_dir().then_some(folder)
-}
 
 /// The expressions of a script, and whether each has to fail; where it fails, parsing may be the reason.
 fn expressions(script: &str) -> Vec<(String, bool)> {
@@ -50,19 +42,12 @@ fn first_word(text: &str) -> (&str, &str) {
 
 #[test]
 fn every_expression_of_prometheus_scripts_is_read() {
-    let Some(folder) = folder() else {
-        eprintln!("skipped: no folder of promqltest scripts; PROMQLTEST_DIR names one");
-        return;
-    };
+    let Some(scripts) = suite::scripts() else { return };
     let ledger: BTreeMap<_, _> = LEDGER.into();
     let mut refused = BTreeMap::new();
     let mut read = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "test") {
-            continue;
-        }
-        for (expression, fails) in expressions(&std::fs::read_to_string(&path).unwrap()) {
+    for script in scripts.values() {
+        for (expression, fails) in expressions(script) {
             match parse(&expression) {
                 Ok(tree) => {
                     read += 1;

@@ -27,6 +27,8 @@ mod schema;
 mod script;
 mod semantics;
 mod streamed;
+#[path = "../../../promql/tests/it/suite.rs"]
+mod suite;
 mod support;
 mod tls;
 mod wire;

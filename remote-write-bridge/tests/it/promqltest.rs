@@ -1,86 +1,42 @@
 //! Prometheus' own test scripts through remote write, the engine and the bridge's API: each `eval` holds, or stands in
 //! `promqltest-ledger.txt` with the reason. The scripts are read by the code that reads them for the evaluator alone.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-
 use lynceus_promql::{Hints, Histogram, Labels, Matcher, MatcherOp, Memory, ResetHint, SeriesMatcher, Storage};
 use serde_json::Value;
 
 use crate::notation::Item;
 use crate::script::{Command, Eval, Loaded, Pattern, commands};
+use crate::suite::{self, Outcome};
 use crate::support::{Archive, has_tools};
 use crate::wire::{self, Series, double, number, packed_doubles, span};
 
 /// The scripts begin in 1970.
 const CONFIG: &str = "retention:\n  samples: 21900d\n";
 
-/// The scripts, which are no part of this repository.
-fn folder() -> Option<PathBuf> {
-    let folder = match std::env::var_os("PROMQLTEST_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => lynceus_demo::repository().parent()?.join("shared/promqltest"),
-    };
-    folder.is_dir().then_some(folder)
-}
-
 #[tokio::test]
 async fn every_eval_of_prometheus_scripts_holds_in_the_archive_or_stands_in_the_ledger() {
     if !has_tools(&["python"]) {
         return;
     }
-    let Some(folder) = folder() else {
-        eprintln!("skipped: no folder of promqltest scripts; PROMQLTEST_DIR names one");
-        return;
-    };
-    let ledger = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/promqltest-ledger.txt")).unwrap();
-    let ledger: BTreeMap<&str, &str> = ledger
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(|line| line.split_once(' ').unwrap_or_else(|| panic!("expected `file:line reason`, found `{line}`")))
-        .collect();
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "test"));
-    files.sort();
+    let Some(scripts) = suite::scripts() else { return };
     let archive = Archive::start_with(CONFIG).await;
-    let mut failed: BTreeMap<String, String> = BTreeMap::new();
-    let mut total = (0, 0);
-    for path in files {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let (mut held, mut not) = (0, 0);
+    let mut outcome = Outcome::default();
+    for (name, script) in scripts {
         let mut data = Data::new(&archive);
-        for command in commands(&std::fs::read_to_string(&path).unwrap()) {
+        for command in commands(&script) {
             match command {
                 Command::Clear => data = Data::new(&archive),
                 Command::Load { step, series } => data.load(step, series),
-                Command::Unreadable(line, reason) => {
-                    not += 1;
-                    failed.insert(format!("{name}:{line}"), reason);
-                }
+                Command::Unreadable(line, reason) => outcome.add(&name, line, Err(reason)),
                 Command::Eval(eval) => {
                     data.write().await;
-                    match check(&eval, &archive).await {
-                        Ok(()) => held += 1,
-                        Err(reason) => {
-                            not += 1;
-                            failed.insert(format!("{name}:{}", eval.line), format!("{}\n    {reason}", eval.expr));
-                        }
-                    }
+                    let found = check(&eval, &archive).await;
+                    outcome.add(&name, eval.line, found.map_err(|reason| format!("{}\n    {reason}", eval.expr)));
                 }
             }
         }
-        eprintln!("{name:<28} {held:>4} held {not:>4} failed");
-        total = (total.0 + held, total.1 + not);
     }
-    eprintln!("{:<28} {:>4} held {:>4} failed", "all, through the archive", total.0, total.1);
-    let known: BTreeSet<&str> = failed.keys().map(String::as_str).collect();
-    let unexpected: Vec<_> = failed.iter().filter(|(place, _)| !ledger.contains_key(place.as_str())).collect();
-    let held: Vec<_> = ledger.keys().filter(|place| !known.contains(**place)).collect();
-    for (place, reason) in &unexpected {
-        eprintln!("{place}: {reason}");
-    }
-    assert!(unexpected.is_empty(), "{} evals do not hold and are not in the ledger", unexpected.len());
-    assert!(held.is_empty(), "in the ledger, but held: {held:#?}");
+    outcome.check(include_str!("../../promqltest-ledger.txt"));
 }
 
 /// What a script has loaded. It is written when something is asked of it, since each writing takes its time.
