@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lynceus_demo::{Process, eventually, free_port, parts};
 
-use crate::support::{Archive, LIMIT, has_tools, now};
+use crate::support::{Archive, LIMIT, PROCESSOR, has_tools, now};
 
 /// A replica that scrapes the bridge itself, which counts its requests.
 async fn replica(archive: &Archive, name: &str) -> Process {
@@ -23,6 +23,7 @@ async fn a_replica_that_is_killed_leaves_no_hole_no_double_and_no_zigzag() {
     if !has_tools(&["python", "prometheus"]) {
         return;
     }
+    let _processor = PROCESSOR.lock().await;
     let archive = Archive::start().await;
     let mut first = replica(&archive, "a").await;
     let switches = async || archive.metric("lynceus_bridge_replica_switches_total").await;

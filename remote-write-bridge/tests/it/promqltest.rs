@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::notation::Item;
 use crate::script::{Command, Eval, Loaded, Pattern, commands};
 use crate::suite::{self, Outcome};
-use crate::support::{Archive, has_tools};
+use crate::support::{Archive, PROCESSOR, has_tools};
 use crate::wire::{self, Series, double, number, packed_doubles, span};
 
 /// The scripts begin in 1970.
@@ -19,6 +19,7 @@ async fn every_eval_of_prometheus_scripts_holds_in_the_archive_or_stands_in_the_
         return;
     }
     let Some(scripts) = suite::scripts() else { return };
+    let _processor = PROCESSOR.lock().await;
     let archive = Archive::start_with(CONFIG).await;
     let mut outcome = Outcome::default();
     for (name, script) in scripts {

@@ -12,6 +12,9 @@ use crate::wire::{self, Matcher, Series};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// Held by a test that looks at what happens every second, and by one that keeps a processor busy for minutes.
+pub(crate) static PROCESSOR: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Whether the tests can run here; prints that they are skipped where not.
 pub(crate) fn has_tools(names: &[&str]) -> bool {
     names.iter().all(|name| tool(name).is_some())
