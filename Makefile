@@ -81,6 +81,7 @@ MINUTES ?= 10
 fuzz:
 	@command -v cargo-fuzz >/dev/null || { echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2; exit 1; }
 	@fuzz() { mkdir -p target/fuzz/corpus/$$1 && cd fuzz && \
+	  if [ -e seeds/$$1.tar.xz ]; then tar -xJf seeds/$$1.tar.xz -C ../target/fuzz/corpus/$$1; fi && \
 	  cargo fuzz run --sanitizer none --target-dir ../target/fuzz $$1 ../target/fuzz/corpus/$$1 $$2 -- \
 	    $$3 -max_total_time=$$(( $(MINUTES) * 60 )) -timeout=10 -verbosity=1 && cd ..; }; \
 	fuzz vsphere_xml ../exporter/tests/golden -dict=vsphere.dict && \
