@@ -77,7 +77,7 @@ fuzz_target!(|input: (u8, i16, &str)| {
     for time in times {
         // One step takes less than three.
         let answer = query(&expr, time, &*DATA, &options).unwrap_or_else(|error| panic!("{text} at {time}: {error}"));
-        let here = series.iter().flat_map(|one| &one.samples).filter(|sample| sample.time == time).count();
+        let here = series.iter().flat_map(|one| one.samples()).filter(|sample| sample.time == time).count();
         let expected = match &answer.value {
             Value::Scalar(..) => 1,
             Value::Text(..) => 0,

@@ -35,7 +35,8 @@ mod trend;
 use std::sync::Arc;
 
 pub use annotation::{Annotation, Severity};
-pub use answer::{Answer, Sample, SampleValue, Series, Value};
+pub use answer::{Answer, Sample, Series, Value};
+pub use column::Cell as SampleValue;
 pub use error::EvalError;
 pub(crate) use number::{Kahan, go_number};
 
@@ -191,7 +192,6 @@ impl<'a> Evaluator<'a> {
             Val::Text(_) => return Err(EvalError::NoRangeOf(value_type)),
         };
         let mut series = answer::series(rows, &grid);
-        series.retain(|s| !s.samples.is_empty());
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
         Ok(Value::Matrix(series))
     }

@@ -2,10 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::annotation::Annotation;
-use super::column::{Cell, Row};
-use super::number::go_number;
+use super::column::{Cell, Column, Row};
+use super::number::plain_number;
 use super::time::Grid;
-use crate::histogram::Histogram;
 use crate::labels::Labels;
 
 /// What a query evaluates to.
@@ -28,41 +27,50 @@ pub enum Value {
     Matrix(Vec<Series>),
 }
 
+/// A series of an answer. Those with a sample at each step share their times.
 #[derive(Clone, Debug)]
 pub struct Series {
     pub labels: Labels,
-    /// Ordered by time.
-    pub samples: Vec<Sample>,
+    times: Arc<[i64]>,
+    /// A cell for each time.
+    column: Column,
 }
 
-#[derive(Clone, Debug)]
-pub struct Sample {
+#[derive(Clone, Copy, Debug)]
+pub struct Sample<'a> {
     /// Milliseconds since 1970.
     pub time: i64,
-    pub value: SampleValue,
+    pub value: Cell<'a>,
 }
 
-#[derive(Clone, Debug)]
-pub enum SampleValue {
-    Float(f64),
-    Histogram(Arc<Histogram>),
+impl Series {
+    pub(super) fn new(labels: Labels, times: Arc<[i64]>, column: Column) -> Series {
+        Series { labels, times, column }
+    }
+
+    /// Ordered by time.
+    pub fn samples(&self) -> impl Iterator<Item = Sample<'_>> {
+        let sample = |(at, time): (usize, &i64)| Some(Sample { time: *time, value: self.column.get(at)? });
+        self.times.iter().enumerate().filter_map(sample)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
 }
 
+/// Series that have a sample.
 pub(super) fn series(rows: Vec<Row>, grid: &Grid) -> Vec<Series> {
+    let all_times: Arc<[i64]> = (0..grid.steps).map(|step| grid.time(step)).collect();
     let series = |row: Row| {
-        let mut samples = Vec::with_capacity(grid.steps);
-        for step in 0..grid.steps {
-            let value = match row.column.get(step) {
-                Some(Cell::Float(value)) => SampleValue::Float(value),
-                Some(Cell::Histogram(histogram)) => SampleValue::Histogram(Arc::clone(histogram)),
-                None => continue,
-            };
-            samples.push(Sample { time: grid.time(step), value });
+        if row.column.is_full() {
+            return Series::new(row.labels, Arc::clone(&all_times), row.column);
         }
-        Series { labels: row.labels, samples }
+        let times = all_times.iter().enumerate().filter(|(step, _)| row.column.has(*step));
+        Series::new(row.labels, times.map(|(_, time)| *time).collect(), row.column.without_gaps())
     };
     let mut all: Vec<Series> = rows.into_iter().map(series).collect();
-    all.retain(|s| !s.samples.is_empty());
+    all.retain(|series| !series.is_empty());
     all
 }
 
@@ -70,16 +78,16 @@ pub(super) fn series(rows: Vec<Row>, grid: &Grid) -> Vec<Series> {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::Scalar(time, value) => write!(f, "{} @[{time}]", go_number(*value)),
+            Value::Scalar(time, value) => write!(f, "{} @[{time}]", plain_number(*value)),
             Value::Text(time, text) => write!(f, "{text} @[{time}]"),
             Value::Vector(series) | Value::Matrix(series) => {
                 for (at, one) in series.iter().enumerate() {
                     let separator = if at == 0 { "" } else { "\n" };
                     write!(f, "{separator}{}", one.labels)?;
-                    for sample in &one.samples {
-                        match &sample.value {
-                            SampleValue::Float(value) => write!(f, " {}", go_number(*value))?,
-                            SampleValue::Histogram(histogram) => write!(f, " {histogram}")?,
+                    for sample in one.samples() {
+                        match sample.value {
+                            Cell::Float(value) => write!(f, " {}", plain_number(value))?,
+                            Cell::Histogram(histogram) => write!(f, " {histogram}")?,
                         }
                         write!(f, " @[{}]", sample.time)?;
                     }

@@ -34,8 +34,9 @@ pub(super) struct Column {
     histograms: Vec<Option<Arc<Histogram>>>,
 }
 
+/// A value at one time.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Cell<'a> {
+pub enum Cell<'a> {
     Float(f64),
     Histogram(&'a Arc<Histogram>),
 }
@@ -112,6 +113,22 @@ impl Column {
         if let Some(cell) = self.histograms.get_mut(step) {
             *cell = None;
         }
+    }
+
+    /// Whether each step has a cell.
+    pub(super) fn is_full(&self) -> bool {
+        let is_missing = |(step, value): (usize, &f64)| is_stale(*value) && !self.has(step);
+        !self.floats.iter().enumerate().any(is_missing)
+    }
+
+    /// Its cells, one after the other.
+    pub(super) fn without_gaps(mut self) -> Column {
+        let kept: Vec<bool> = (0..self.steps()).map(|step| self.has(step)).collect();
+        let mut keep = kept.iter().copied();
+        self.floats.retain(|_| keep.next() == Some(true));
+        let mut keep = kept.iter().copied();
+        self.histograms.retain(|_| keep.next() == Some(true));
+        self
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -87,6 +87,10 @@ pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     let lower = rank.floor().max(0.0);
     let weight = rank - rank.floor();
     let at = (lower as usize).min(last);
+    // No part of the next one, which may be infinite.
+    if weight == 0.0 {
+        return values[at];
+    }
     values[at] * (1.0 - weight) + values[(at + 1).min(last)] * weight
 }
 
@@ -95,7 +99,7 @@ pub(super) fn nan_first(a: &f64, b: &f64) -> std::cmp::Ordering {
     a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
 }
 
-/// The shortest form, without exponent unless it is very large or small: Go's `%v` of a float.
+/// The shortest form, without exponent unless it is large or small: Go's `%g`.
 pub(crate) fn go_number(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -106,12 +110,17 @@ pub(crate) fn go_number(value: f64) -> String {
     let exponential = format!("{value:e}");
     let (digits, exponent) = exponential.split_once('e').unwrap_or((&exponential, "0"));
     match exponent.parse::<i32>() {
-        Ok(exponent) if value != 0.0 && !(-4..21).contains(&exponent) => {
+        Ok(exponent) if value != 0.0 && !(-4..6).contains(&exponent) => {
             let sign = if exponent < 0 { '-' } else { '+' };
             format!("{digits}e{sign}{:02}", exponent.abs())
         }
         _ => format!("{value}"),
     }
+}
+
+/// Without exponent, whatever its size: Go's `%f`, as short as can be.
+pub(super) fn plain_number(value: f64) -> String {
+    if value.is_finite() { format!("{value}") } else { go_number(value) }
 }
 
 #[cfg(test)]
@@ -142,11 +151,14 @@ mod tests {
         {
             assert_eq!(go_number(value), text);
         }
+        assert_eq!([999_999.0, 1e6, 12_345_678.5].map(go_number), ["999999", "1e+06", "1.23456785e+07"]);
+        assert_eq!([1e21, -1e-7, f64::NEG_INFINITY].map(plain_number).map(|text| text.len()), [22, 10, 4]);
     }
 
     #[test]
     fn a_quantile_lies_between_neighbours() {
         assert_eq!(quantile(0.25, &mut [3.0, 1.0, 2.0]), 1.5);
+        assert_eq!(quantile(0.5, &mut [f64::NEG_INFINITY, 2.0, f64::INFINITY]), 2.0);
         assert!(quantile(0.5, &mut []).is_nan());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answer::{Sample, SampleValue, Series};
+use super::answer::Series;
 use super::column::{Cell, Column, Out, Row, Vector};
 use super::error::EvalError;
 use super::time::{Grid, Shift};
@@ -390,14 +390,16 @@ impl Ranged {
         for series in &self.series {
             let window = self.window(&series.data, &mut (Cursor::default(), Cursor::default()), now, (0, 0));
             let floats = window.floats.times.iter().zip(window.floats.values);
-            let floats = floats.map(|(time, value)| Sample { time: *time, value: SampleValue::Float(*value) });
+            let floats = floats.map(|(time, value)| (*time, Out::Float(*value)));
             let histograms = window.histograms.times.iter().zip(window.histograms.values);
-            let histograms =
-                histograms.map(|(time, h)| Sample { time: *time, value: SampleValue::Histogram(Arc::clone(h)) });
-            let mut samples: Vec<Sample> = floats.chain(histograms).collect();
-            samples.sort_by_key(|s| s.time);
-            if !samples.is_empty() {
-                out.push(Series { labels: series.labels.clone(), samples });
+            let histograms = histograms.map(|(time, value)| (*time, Out::Histogram(Arc::clone(value))));
+            let mut samples: Vec<(i64, Out)> = floats.chain(histograms).collect();
+            samples.sort_by_key(|(time, _)| *time);
+            let times: Arc<[i64]> = samples.iter().map(|(time, _)| *time).collect();
+            let mut column = Column::empty(samples.len());
+            samples.into_iter().enumerate().for_each(|(at, (_, value))| column.set(at, value));
+            if !times.is_empty() {
+                out.push(Series::new(series.labels.clone(), times, column));
             }
         }
         out

@@ -38,7 +38,7 @@ static DATA: LazyLock<Memory> = LazyLock::new(|| {
 
 type Row = BTreeMap<Labels, String>;
 
-fn shown(value: &SampleValue) -> String {
+fn shown(value: SampleValue<'_>) -> String {
     match value {
         SampleValue::Float(value) if value.is_nan() => "NaN".to_owned(),
         SampleValue::Float(value) => format!("{value:e}"),
@@ -49,12 +49,12 @@ fn shown(value: &SampleValue) -> String {
 /// What each series has at one time.
 fn at(value: &Value, time: i64) -> Row {
     match value {
-        Value::Scalar(_, value) => Row::from([(Labels::default(), shown(&SampleValue::Float(*value)))]),
+        Value::Scalar(_, value) => Row::from([(Labels::default(), shown(SampleValue::Float(*value)))]),
         Value::Text(..) => Row::new(),
         Value::Vector(series) | Value::Matrix(series) => {
             let sample = |s: &lynceus_promql::Series| {
-                let found = s.samples.iter().find(|sample| sample.time == time)?;
-                Some((s.labels.clone(), shown(&found.value)))
+                let found = s.samples().find(|sample| sample.time == time)?;
+                Some((s.labels.clone(), shown(found.value)))
             };
             series.iter().filter_map(sample).collect()
         }

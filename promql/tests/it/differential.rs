@@ -139,9 +139,9 @@ fn numbers(value: &Value) -> Numbers {
         Value::Scalar(time, value) => Numbers::from([((Labels::default(), *time), *value)]),
         Value::Text(..) => Numbers::new(),
         Value::Vector(all) | Value::Matrix(all) => {
-            let samples = all.iter().flat_map(|one| one.samples.iter().map(|sample| (one.labels.clone(), sample)));
-            let number = |sample: &lynceus_promql::Sample| match &sample.value {
-                SampleValue::Float(value) => *value,
+            let samples = all.iter().flat_map(|one| one.samples().map(|sample| (one.labels.clone(), sample)));
+            let number = |sample: lynceus_promql::Sample<'_>| match sample.value {
+                SampleValue::Float(value) => value,
                 SampleValue::Histogram(_) => panic!("a histogram of floats"),
             };
             samples.map(|(labels, sample)| ((labels, sample.time), number(sample))).collect()

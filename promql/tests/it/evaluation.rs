@@ -3,8 +3,8 @@
 //! middle step of a range query.
 
 use lynceus_promql::{
-    Annotation, Answer, At, Expr, Histogram, Memory, Options, SampleValue, Series, Severity, Value, parse, query,
-    query_range,
+    Annotation, Answer, At, Expr, Histogram, Memory, Options, Sample, SampleValue, Series, Severity, Value, parse,
+    query, query_range,
 };
 
 use crate::notation::Item;
@@ -61,7 +61,7 @@ fn check(eval: &Eval, memory: &Memory) -> Result<(), String> {
         let answer = query_range(&expr, eval.times, memory, &options()).map_err(|e| e.to_string());
         let Some(answer) = expected_failure(eval, answer)? else { return Ok(()) };
         annotations(eval, &answer.annotations)?;
-        return compare(eval, &answer.value, eval.times);
+        return compare(eval, &answer.value, eval.times, |_| true);
     }
     let time = eval.range_vector.map_or(eval.times.0, |times| times.1);
     instant(eval, &expr, time, memory)?;
@@ -85,29 +85,26 @@ fn instant(eval: &Eval, expr: &Expr, time: i64, memory: &Memory) -> Result<(), S
     let Some(answer) = expected_failure(eval, answer)? else { return Ok(()) };
     annotations(eval, &answer.annotations)?;
     let times = eval.range_vector.unwrap_or((time, time, 0));
-    compare(eval, &answer.value, times)?;
+    compare(eval, &answer.value, times, |_| true)?;
     let of_query = ["start()", "end()", "range()", "step()"].iter().any(|call| eval.expr.contains(call));
     if eval.range_vector.is_some() || eval.text.is_some() || of_query {
         return Ok(());
     }
     let around = (time - 60_000, time + 60_000, 60_000);
     let answer = query_range(expr, around, memory, &options()).map_err(|e| format!("as a range: {e}"))?;
-    let Value::Matrix(mut series) = answer.value else { return Err("expected a matrix".to_owned()) };
+    let Value::Matrix(series) = &answer.value else { return Err("expected a matrix".to_owned()) };
     if eval.ordered {
         return Ok(());
     }
-    for one in &mut series {
-        one.samples.retain(|s| s.time == time);
-    }
-    series.retain(|one| !one.samples.is_empty());
-    let value = match (&eval.scalar, series.first()) {
-        (Some(_), Some(Series { samples, .. })) => match &samples[0].value {
-            SampleValue::Float(value) => Value::Scalar(time, *value),
-            SampleValue::Histogram(_) => return Err("as a range: a histogram".to_owned()),
-        },
-        _ => Value::Vector(series),
+    let here = |sample: &Sample<'_>| sample.time == time;
+    let outcome = match (eval.scalar, series.first().and_then(|one| one.samples().find(here))) {
+        (Some(_), Some(Sample { value: SampleValue::Float(value), .. })) => {
+            compare(eval, &Value::Scalar(time, value), times, here)
+        }
+        (Some(_), Some(Sample { value: SampleValue::Histogram(_), .. })) => Err("a histogram".to_owned()),
+        _ => compare(eval, &answer.value, times, here),
     };
-    compare(eval, &value, times).map_err(|reason| format!("as a range: {reason}"))
+    outcome.map_err(|reason| format!("as a range: {reason}"))
 }
 
 /// The same answer has to come at any time when each selector says its own.
@@ -188,7 +185,13 @@ fn annotations(eval: &Eval, found: &[Annotation]) -> Result<(), String> {
     Ok(())
 }
 
-fn compare(eval: &Eval, value: &Value, (start, end, step): (i64, i64, i64)) -> Result<(), String> {
+/// With some of the samples.
+fn compare(
+    eval: &Eval,
+    value: &Value,
+    (start, end, step): (i64, i64, i64),
+    is_wanted: impl Fn(&Sample<'_>) -> bool,
+) -> Result<(), String> {
     match value {
         Value::Text(_, text) => {
             if eval.text.as_ref() == Some(text) {
@@ -210,7 +213,10 @@ fn compare(eval: &Eval, value: &Value, (start, end, step): (i64, i64, i64)) -> R
             if matches!(value, Value::Matrix(_)) && !sorted(series) {
                 return Err("expected series ordered by labels".to_owned());
             }
+            let wanted = |one: &Series| one.samples().any(|sample| is_wanted(&sample));
+            let series: Vec<&Series> = series.iter().filter(|one| wanted(one)).collect();
             for (position, found) in series.iter().enumerate() {
+                let samples: Vec<Sample<'_>> = found.samples().filter(&is_wanted).collect();
                 let Some(at) = eval.series.iter().position(|(labels, _)| *labels == found.labels) else {
                     return Err(format!("unexpected series in\n{value}"));
                 };
@@ -224,13 +230,13 @@ fn compare(eval: &Eval, value: &Value, (start, end, step): (i64, i64, i64)) -> R
                     .map(|(at, item)| (start + step * at as i64, item))
                     .filter(|(_, item)| !matches!(item, Item::Nothing))
                     .collect();
-                if expected.len() != found.samples.len() || expected.iter().any(|(time, _)| *time > end) {
+                if expected.len() != samples.len() || expected.iter().any(|(time, _)| *time > end) {
                     return Err(format!("expected {} samples of {}, found\n{value}", expected.len(), found.labels));
                 }
-                for ((time, item), sample) in expected.iter().zip(&found.samples) {
+                for ((time, item), sample) in expected.iter().zip(&samples) {
                     let same = *time == sample.time
-                        && match (item, &sample.value) {
-                            (Item::Float(a), SampleValue::Float(b)) => near(*a, *b),
+                        && match (item, sample.value) {
+                            (Item::Float(a), SampleValue::Float(b)) => near(*a, b),
                             (Item::Histogram(a, hinted), SampleValue::Histogram(b)) => alike(a, b, *hinted),
                             _ => false,
                         };

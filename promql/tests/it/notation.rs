@@ -137,7 +137,9 @@ fn combined(a: &Histogram, b: &Histogram, sign: f64) -> Histogram {
     let expr = parse(operator).unwrap();
     let answer = lynceus_promql::query(&expr, 0, &memory, &lynceus_promql::Options::default()).unwrap();
     let lynceus_promql::Value::Vector(series) = answer.value else { panic!("expected a vector") };
-    let lynceus_promql::SampleValue::Histogram(sum) = &series[0].samples[0].value else { panic!("a histogram") };
+    let lynceus_promql::SampleValue::Histogram(sum) = series[0].samples().next().unwrap().value else {
+        panic!("a histogram")
+    };
     Histogram { reset_hint: a.reset_hint, ..sum.as_ref().clone() }
 }
 

@@ -50,8 +50,8 @@ fn push_series(out: &mut String, series: &Series, is_range: bool) {
     out.push_str("{\"metric\":");
     push_map(out, series.labels.iter());
     for (one, many, wanted) in [("value", "values", false), ("histogram", "histograms", true)] {
-        let is_wanted = |sample: &&Sample| matches!(sample.value, SampleValue::Histogram(_)) == wanted;
-        let mut samples = series.samples.iter().filter(is_wanted).peekable();
+        let is_wanted = |sample: &Sample<'_>| matches!(sample.value, SampleValue::Histogram(_)) == wanted;
+        let mut samples = series.samples().filter(is_wanted).peekable();
         if samples.peek().is_none() {
             continue;
         }
@@ -66,9 +66,9 @@ fn push_series(out: &mut String, series: &Series, is_range: bool) {
     out.push('}');
 }
 
-fn push_sample(out: &mut String, sample: &Sample) {
-    push_pair(out, sample.time, |out| match &sample.value {
-        SampleValue::Float(value) => push_number(out, *value),
+fn push_sample(out: &mut String, sample: Sample<'_>) {
+    push_pair(out, sample.time, |out| match sample.value {
+        SampleValue::Float(value) => push_number(out, value),
         SampleValue::Histogram(histogram) => push_histogram(out, histogram),
     });
 }
