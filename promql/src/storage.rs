@@ -3,6 +3,7 @@
 mod buckets;
 mod memory;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use regex::Regex;
@@ -24,15 +25,17 @@ pub trait Storage {
     /// decides between equals (`topk`, `limitk`): ordered by labels makes answers repeatable.
     fn select(&self, matchers: &[SeriesMatcher], hints: &Hints) -> Result<Vec<Arc<StoredSeries>>, StorageError>;
 
-    /// The same series as buckets, from which each window can be put together. None where they cannot be, or where they
-    /// leave something out: then the samples are selected.
+    /// Hands over the same series as buckets, from which each window can be put together, one series after the other and
+    /// in any order, until no more are wanted. False where there are no such buckets, or where they leave something out:
+    /// then the samples are selected.
     fn summarize(
         &self,
         _matchers: &[SeriesMatcher],
         _windows: &Windows,
         _columns: Columns,
-    ) -> Result<Option<Vec<Buckets>>, StorageError> {
-        Ok(None)
+        _each: &mut dyn FnMut(Buckets) -> ControlFlow<()>,
+    ) -> Result<bool, StorageError> {
+        Ok(false)
     }
 }
 

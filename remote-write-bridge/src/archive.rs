@@ -18,7 +18,7 @@ use lynceus_service::tls::TlsError;
 use tokio::time::Instant;
 use tracing::debug;
 
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, column};
 pub(crate) use error::ArchiveError;
 use row::OldestRow;
 pub(crate) use row::{ExemplarRow, HistogramRow, MetadataRow, SampleRow, SeriesRow, StartRow, TableRow};

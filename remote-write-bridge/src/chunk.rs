@@ -20,7 +20,7 @@ mod xor;
 use lynceus_promql::is_stale;
 use prost::Message as _;
 
-use crate::archive::{HistogramRow, SampleRow};
+use crate::archive::HistogramRow;
 use crate::wire::{Histogram, HistogramCount, Sample};
 use float::Float;
 use histogram::{Counts, Reader, Writer};
@@ -108,7 +108,7 @@ pub(crate) enum StoredError {
 ///
 /// Of a number and a histogram at the same time the number stays: to Prometheus a series has one value at a time.
 pub(crate) struct Chunks<'a> {
-    samples: &'a [SampleRow],
+    samples: &'a [Sample],
     histograms: &'a [HistogramRow],
     /// The histogram that the last chunk ended with.
     before: Option<Histogram>,
@@ -116,7 +116,7 @@ pub(crate) struct Chunks<'a> {
 
 impl<'a> Chunks<'a> {
     /// Of rows in the order of time.
-    pub(crate) fn new(samples: &'a [SampleRow], histograms: &'a [HistogramRow]) -> Self {
+    pub(crate) fn new(samples: &'a [Sample], histograms: &'a [HistogramRow]) -> Self {
         Self { samples, histograms, before: None }
     }
 
@@ -127,7 +127,7 @@ impl<'a> Chunks<'a> {
         let (first, last) = (rows.first()?.timestamp, rows.last()?.timestamp);
         let skipped = self.histograms.iter().take_while(|row| row.timestamp <= last).count();
         (self.samples, self.histograms, self.before) = (rest, &self.histograms[skipped..], None);
-        let data = xor::encode(rows.iter().map(|row| Sample { value: row.value, timestamp: row.timestamp }));
+        let data = xor::encode(rows.iter().copied());
         Some(Chunk { encoding: Encoding::Xor, first, last, samples: rows.len(), data })
     }
 
@@ -175,7 +175,7 @@ impl Iterator for Chunks<'_> {
 
 /// Samples of a series, those of either kind in the order of time. Of two at the same time both are there.
 pub(crate) fn points(
-    mut samples: &[SampleRow],
+    mut samples: &[Sample],
     mut histograms: &[HistogramRow],
 ) -> impl Iterator<Item = Result<Point, StoredError>> {
     std::iter::from_fn(move || {
@@ -184,8 +184,7 @@ pub(crate) fn points(
             (sample, _) => sample.is_some(),
         };
         if is_float {
-            let SampleRow { value, timestamp, .. } = *samples.split_off_first()?;
-            return Some(Ok(Point::Float(Sample { value, timestamp })));
+            return Some(Ok(Point::Float(*samples.split_off_first()?)));
         }
         Some(stored(histograms.split_off_first()?).map(Point::histogram))
     })

@@ -1,18 +1,22 @@
 //! Series with their samples and histograms, out of ClickHouse and within limits.
 
 mod buckets;
+mod samples;
 mod scan;
 
 use std::collections::HashMap;
 
+use clickhouse::Client;
 use tracing::debug;
 
-use crate::archive::{ArchiveError, Connection, HistogramRow, SampleRow, SeriesRow};
+use crate::archive::{ArchiveError, Connection, HistogramRow, SeriesRow};
 use crate::config::ReadLimits;
 use crate::labels::METRIC_NAME;
 use crate::metrics::Metrics;
 use crate::select::Selection;
+use crate::wire::Sample;
 pub(crate) use buckets::FetchedBuckets;
+use samples::Samples;
 pub(crate) use scan::Scan;
 
 /// What one request may still fetch.
@@ -27,7 +31,7 @@ pub(crate) struct Budget {
 #[derive(Debug, Default)]
 pub(crate) struct Fetched {
     series: Vec<SeriesRow>,
-    samples: Vec<SampleRow>,
+    samples: Samples,
     histograms: Vec<HistogramRow>,
 }
 
@@ -36,7 +40,7 @@ pub(crate) struct FetchedSeries<'a> {
     /// Sorted, the metric's name among them.
     pub(crate) labels: Vec<(&'a str, &'a str)>,
     /// By time.
-    pub(crate) samples: &'a [SampleRow],
+    pub(crate) samples: &'a [Sample],
     pub(crate) histograms: &'a [HistogramRow],
 }
 
@@ -63,8 +67,8 @@ impl Budget {
             return Ok(Fetched::default());
         }
         let most = self.samples;
-        let samples: Vec<SampleRow> =
-            connection.fetch(|client| selection.samples(client, most + 1), "samples", most).await.map_err(named)?;
+        let sql = |client: &Client| selection.samples(client, most + 1);
+        let samples = Samples::fetch(connection, sql, most).await.map_err(named)?;
         let most = most - samples.len();
         let histograms: Vec<HistogramRow> =
             connection.fetch(|client| selection.histograms(client, most + 1), "samples", most).await.map_err(named)?;
@@ -93,7 +97,7 @@ impl Budget {
 impl Fetched {
     /// Sorted by labels; series that have nothing in the range are left out.
     pub(crate) fn series(&self) -> Vec<FetchedSeries<'_>> {
-        let mut samples_of = by_series(&self.samples, |row| row.series_id);
+        let mut samples_of = self.samples.by_series();
         let mut histograms_of = by_series(&self.histograms, |row| row.series_id);
         let with_rows = self.series.iter().filter_map(|row| {
             let samples = samples_of.remove(&row.series_id).unwrap_or_default();

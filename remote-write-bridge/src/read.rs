@@ -17,14 +17,14 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::app::Shared;
-use crate::archive::{ArchiveError, HistogramRow, SampleRow};
+use crate::archive::{ArchiveError, HistogramRow};
 use crate::body::{BodyError, discard, header_text, receive};
 use crate::fetch::{Budget, FetchedSeries};
 use crate::metrics::ReadOutcome;
 use crate::select::Selection;
 use crate::wire::{
     self, Histogram, Label, LabelMatcher, MatcherType, Query, QueryResult, ReadRequest, ReadResponse, ResponseType,
-    Sample, TimeSeries, WireError,
+    TimeSeries, WireError,
 };
 
 const MESSAGE: &str = "prometheus.ReadRequest";
@@ -159,10 +159,9 @@ fn matcher(matcher: &LabelMatcher) -> Result<Matcher, ReadError> {
 
 fn time_series(series: FetchedSeries<'_>) -> Result<TimeSeries, prost::DecodeError> {
     let label = |(name, value): (&str, &str)| Label { name: name.to_owned(), value: value.to_owned() };
-    let sample = |row: &SampleRow| Sample { value: row.value, timestamp: row.timestamp };
     Ok(TimeSeries {
         labels: series.labels.into_iter().map(label).collect(),
-        samples: series.samples.iter().map(sample).collect(),
+        samples: series.samples.to_vec(),
         histograms: series.histograms.iter().map(histogram).collect::<Result<_, _>>()?,
         exemplars: Vec::new(),
     })

@@ -15,7 +15,7 @@ use crate::rollup::Thin;
 use crate::time::{self, Day, LATEST};
 pub(crate) use buckets::{Part, Wanted};
 
-const SAMPLES: &str = "SELECT vm_key, series_id, timestamp, value FROM samples";
+const SAMPLES: &str = "SELECT series_id, toUnixTimestamp64Milli(timestamp) AS time, value FROM samples";
 const HISTOGRAMS: &str = "SELECT vm_key, series_id, timestamp, count, sum, histogram FROM histograms";
 
 /// Equal (series, timestamp) are in one partition, so each can be merged by itself.

@@ -3,6 +3,8 @@
 //! The storage gives buckets where each window is made of whole ones; what it cannot give so is evaluated on samples, as
 //! is every function that is not here.
 
+use std::ops::ControlFlow;
+
 use super::column::{Column, Row, Vector};
 use super::error::EvalError;
 use super::number::Kahan;
@@ -109,41 +111,31 @@ impl Evaluator<'_> {
     /// A function of a range selector by buckets; None where that is not possible.
     pub(super) fn summarized(&mut self, name: &str, arg: &Expr, grid: &Grid) -> Result<Option<Vector>, EvalError> {
         let (Some(summary), Expr::Matrix(matrix)) = (Summary::of(name), bare(arg)) else { return Ok(None) };
-        let Some((windows, found)) = self.buckets(matrix, summary.columns, grid)? else { return Ok(None) };
-        // A sum that overflows may have a mean that does not.
-        if name == "avg_over_time" && found.iter().any(|one| one.sums.iter().any(|sum| sum.is_infinite())) {
+        let Some(windows) = self.windows(matrix, grid)? else { return Ok(None) };
+        self.alive()?;
+        let matchers = matchers(&matrix.selector)?;
+        let (storage, mut out) = (self.storage, Ok(Some(Vector::new())));
+        let mut each = |series: Buckets| {
+            // A sum that overflows may have a mean that does not.
+            if name == "avg_over_time" && series.sums.iter().any(|sum| sum.is_infinite()) {
+                out = Ok(None);
+            } else if let Err(error) = self.count_samples(series.ends.len() + windows.steps) {
+                out = Err(error);
+            } else if let Ok(Some(rows)) = &mut out {
+                rows.extend(row(&summary, &windows, series));
+            }
+            if matches!(out, Ok(Some(_))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let is_given = storage.summarize(&matchers, &windows, summary.columns, &mut each);
+        if !is_given.map_err(EvalError::Storage)? {
             return Ok(None);
         }
-        let mut out = Vector::with_capacity(found.len());
-        for series in found {
-            self.count_samples(series.ends.len())?;
-            let (mut from, mut to) = (0, 0);
-            let mut column = Column::empty(grid.steps);
-            for (step, cell) in column.floats.iter_mut().enumerate() {
-                let end = windows.end.saturating_add(windows.step.saturating_mul(step as i64));
-                let start = end.saturating_sub(windows.range);
-                to += series.ends.get(to..).map_or(0, |rest| rest.iter().take_while(|e| **e <= end).count());
-                from += series.ends.get(from..to).map_or(0, |rest| rest.iter().take_while(|e| **e <= start).count());
-                if from < to
-                    && let Some(value) = (summary.value)(&Window { all: &series, from, to, start, end })
-                {
-                    *cell = value;
-                }
-            }
-            if !column.is_empty() {
-                self.count_samples(grid.steps)?;
-                out.push(Row::new(series.labels, column));
-            }
-        }
-        Ok(Some(out))
+        let mut rows = out?;
+        rows.iter_mut().for_each(|rows| rows.sort_by(|a, b| a.labels.cmp(&b.labels)));
+        Ok(rows)
     }
 
-    fn buckets(
-        &mut self,
-        matrix: &MatrixSelector,
-        columns: Columns,
-        grid: &Grid,
-    ) -> Result<Option<(Windows, Vec<Buckets>)>, EvalError> {
+    fn windows(&self, matrix: &MatrixSelector, grid: &Grid) -> Result<Option<Windows>, EvalError> {
         let selector = &matrix.selector;
         let shift = self.shift(selector.at, selector.offset.as_ref())?;
         let moves = grid.steps == 1 || !shift.is_fixed();
@@ -152,9 +144,24 @@ impl Evaluator<'_> {
             return Ok(None);
         }
         let range = self.positive(&matrix.range)?;
-        let windows = Windows { end: shift.time(grid.start), step: grid.step, steps: grid.steps, range };
-        self.alive()?;
-        let found = self.storage.summarize(&matchers(selector)?, &windows, columns).map_err(EvalError::Storage)?;
-        Ok(found.map(|found| (windows, found)))
+        Ok(Some(Windows { end: shift.time(grid.start), step: grid.step, steps: grid.steps, range }))
     }
+}
+
+/// The value of each window that has buckets.
+fn row(summary: &Summary, windows: &Windows, series: Buckets) -> Option<Row> {
+    let (mut from, mut to) = (0, 0);
+    let mut column = Column::empty(windows.steps);
+    for (step, cell) in column.floats.iter_mut().enumerate() {
+        let end = windows.end.saturating_add(windows.step.saturating_mul(step as i64));
+        let start = end.saturating_sub(windows.range);
+        to += series.ends.get(to..).map_or(0, |rest| rest.iter().take_while(|e| **e <= end).count());
+        from += series.ends.get(from..to).map_or(0, |rest| rest.iter().take_while(|e| **e <= start).count());
+        if from < to
+            && let Some(value) = (summary.value)(&Window { all: &series, from, to, start, end })
+        {
+            *cell = value;
+        }
+    }
+    (!column.is_empty()).then(|| Row::new(series.labels, column))
 }

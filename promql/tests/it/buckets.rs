@@ -1,6 +1,7 @@
 //! What buckets give is what their samples give.
 
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use lynceus_promql::{
@@ -26,16 +27,23 @@ impl Storage for Rolled {
         matchers: &[SeriesMatcher],
         windows: &Windows,
         columns: Columns,
-    ) -> Result<Option<Vec<Buckets>>, StorageError> {
+        each: &mut dyn FnMut(Buckets) -> ControlFlow<()>,
+    ) -> Result<bool, StorageError> {
         let step = if windows.steps == 1 { 0 } else { windows.step };
         if [windows.end, windows.range, step].iter().any(|time| time % BUCKET != 0) {
-            return Ok(None);
+            return Ok(false);
         }
         self.used.set(self.used.get() + 1);
         let (start, end) = (windows.start() + 1, windows.last());
         let hints = Hints { start, end, step, window: windows.range, range: windows.range, newest: false };
         let series = self.samples.select(matchers, &hints)?;
-        Ok(Some(series.iter().map(|series| buckets(series, (start, end), columns)).collect()))
+        // In another order than that of labels.
+        for series in series.iter().rev() {
+            if each(buckets(series, (start, end), columns)).is_break() {
+                break;
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -104,11 +112,11 @@ fn data() -> Memory {
 
 fn numbers(value: &Value) -> Vec<(&Labels, i64, f64)> {
     let (Value::Vector(series) | Value::Matrix(series)) = value else { panic!("{value}") };
-    let sample = |one: &lynceus_promql::Sample| match one.value {
+    let sample = |one: lynceus_promql::Sample<'_>| match one.value {
         SampleValue::Float(value) => (one.time, value),
         SampleValue::Histogram(_) => panic!("a histogram"),
     };
-    series.iter().flat_map(|s| s.samples.iter().map(sample).map(|(t, v)| (&s.labels, t, v))).collect()
+    series.iter().flat_map(|s| s.samples().map(sample).map(|(t, v)| (&s.labels, t, v))).collect()
 }
 
 fn same(a: f64, b: f64) -> bool {

@@ -4,6 +4,7 @@ mod cost;
 mod histogram;
 mod notes;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lynceus_promql::{
@@ -21,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::rollup::{Dirty, Plan, Thin};
 use crate::select::{Selection, Wanted};
 use crate::wire;
-use notes::Notes;
+use notes::{Coverage, Notes};
 
 /// Fetches what a query selects, on the thread that evaluates it: from roll-ups where they give the same.
 pub(super) struct ArchiveStorage {
@@ -69,17 +70,25 @@ impl ArchiveStorage {
 
     fn buckets(
         &self,
-        matchers: Vec<Matcher>,
+        matchers: &[SeriesMatcher],
         (plan, windows): (&Plan, &Windows),
         wanted: Wanted,
-    ) -> Result<Option<Vec<FetchedBuckets>>, StorageError> {
+        mut each: impl FnMut(FetchedBuckets) -> ControlFlow<()>,
+    ) -> Result<bool, StorageError> {
+        let matchers = plain(matchers);
         let selection = Selection::new(windows.start() + 1, windows.last(), std::slice::from_ref(&matchers));
         let State { budget, notes } = &mut *self.state();
-        let found = self.wait(budget.buckets(&self.connection, &selection, plan, wanted, &self.metrics))?;
-        if let Some(found) = &found {
-            notes.read_buckets(&matchers, plan, windows, found.iter().map(|series| &series.buckets));
+        let mut coverage = Coverage::new();
+        let each = |series: FetchedBuckets| {
+            coverage.add(&series.buckets);
+            each(series)
+        };
+        let work = budget.buckets(&self.connection, &selection, (plan, wanted), &self.metrics, each);
+        let is_given = self.wait(work)?;
+        if is_given {
+            notes.read_buckets(&matchers, plan, windows, &coverage);
         }
-        Ok(found)
+        Ok(is_given)
     }
 
     /// The newest sample of each window as a series of these; None where buckets do not give them.
@@ -93,8 +102,13 @@ impl ArchiveStorage {
         let end = hints.start + hints.window - 1;
         let windows = Windows { end, step: hints.step, steps, range: hints.window };
         let Some(plan) = Plan::of_newest(&windows, dirty) else { return Ok(None) };
-        let found = self.buckets(plain(matchers), (&plan, &windows), Wanted::Newest)?;
-        Ok(found.map(|all| all.into_iter().map(|series| Arc::new(newest_of(series, hints.window))).collect()))
+        let mut all = Vec::new();
+        let is_given = self.buckets(matchers, (&plan, &windows), Wanted::Newest, |series| {
+            all.push(Arc::new(newest_of(series, hints.window)));
+            ControlFlow::Continue(())
+        })?;
+        all.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(is_given.then_some(all))
     }
 }
 
@@ -120,12 +134,12 @@ impl Storage for ArchiveStorage {
         matchers: &[SeriesMatcher],
         windows: &Windows,
         columns: Columns,
-    ) -> Result<Option<Vec<Buckets>>, StorageError> {
+        each: &mut dyn FnMut(Buckets) -> ControlFlow<()>,
+    ) -> Result<bool, StorageError> {
         let Some(plan) = self.dirty.as_ref().and_then(|dirty| Plan::of_windows(windows, dirty)) else {
-            return Ok(None);
+            return Ok(false);
         };
-        let found = self.buckets(plain(matchers), (&plan, windows), Wanted::Values(columns))?;
-        Ok(found.map(|all| all.into_iter().map(|series| series.buckets).collect()))
+        self.buckets(matchers, (&plan, windows), Wanted::Values(columns), |series| each(series.buckets))
     }
 }
 
@@ -150,8 +164,8 @@ fn newest_of(series: FetchedBuckets, window: i64) -> StoredSeries {
 
 fn stored(series: &FetchedSeries<'_>) -> Result<StoredSeries, StorageError> {
     let mut stored = StoredSeries { labels: Labels::new(series.labels.iter().copied()), ..StoredSeries::default() };
-    stored.floats.times = series.samples.iter().map(|row| row.timestamp).collect();
-    stored.floats.values = series.samples.iter().map(|row| row.value).collect();
+    stored.floats.times = series.samples.iter().map(|sample| sample.timestamp).collect();
+    stored.floats.values = series.samples.iter().map(|sample| sample.value).collect();
     for row in series.histograms {
         let message = wire::Histogram::decode(row.histogram.as_slice())?;
         Points::push(&mut stored.histograms, row.timestamp, Arc::new(histogram::histogram(message)), 0);

@@ -8,6 +8,8 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+use clickhouse::native::Block;
+use clickhouse::native::decode::Decode;
 use clickhouse::{Client, Compression, RowOwned};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -202,10 +204,7 @@ impl Connection {
     where
         R: RowOwned + clickhouse::RowRead,
     {
-        let client = self.client()?;
-        let seconds = self.config.clickhouse.request_timeout.as_secs();
-        // Else a query goes on after nobody waits for it any more.
-        let query = make(&client).with_setting("max_execution_time", seconds.to_string());
+        let query = self.bounded(make)?;
         self.limited(async {
             let mut rows = 0;
             let mut cursor = query.fetch::<R>()?;
@@ -219,6 +218,32 @@ impl Connection {
             Ok::<_, clickhouse::error::Error>(Ok(()))
         })
         .await?
+    }
+
+    /// The answer as blocks of columns, one after the other.
+    pub(crate) async fn fetch_blocks(
+        &self,
+        make: impl FnOnce(&Client) -> clickhouse::query::Query,
+        mut each: impl FnMut(&Block) -> Result<(), clickhouse::error::Error>,
+    ) -> Result<(), ArchiveError> {
+        let query = self.bounded(make)?;
+        self.limited(async {
+            let mut cursor = query.fetch_native()?;
+            while let Some(block) = cursor.next().await? {
+                each(&block)?;
+            }
+            Ok::<_, clickhouse::error::Error>(())
+        })
+        .await
+    }
+
+    /// Else a query goes on after nobody waits for it any more.
+    fn bounded(
+        &self,
+        make: impl FnOnce(&Client) -> clickhouse::query::Query,
+    ) -> Result<clickhouse::query::Query, ArchiveError> {
+        let seconds = self.config.clickhouse.request_timeout.as_secs();
+        Ok(make(&self.client()?).with_setting("max_execution_time", seconds.to_string()))
     }
 
     /// Runs a statement that `make` writes; it may take ten times as long as a query.
@@ -253,4 +278,14 @@ impl Connection {
             Err(_) => Err(ArchiveError::TimedOut(self.config.clickhouse.request_timeout)),
         }
     }
+}
+
+/// The values of a column; none where the block does not have it.
+pub(crate) fn column<T: for<'a> Decode<'a>>(block: &Block, name: &str) -> Result<Vec<T>, clickhouse::error::Error> {
+    let Some(column) = block.column_by_name(name) else { return Ok(Vec::new()) };
+    let mut values = Vec::with_capacity(block.num_rows());
+    for value in column.iter()? {
+        values.push(value?);
+    }
+    Ok(values)
 }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::archive::SampleRow;
 use crate::chunk::{Chunks, Points};
+use crate::wire::Sample;
 
 /// Labels, and time and value of the samples.
 type Series = (Vec<(&'static str, &'static str)>, Vec<(i64, f64)>);
@@ -28,13 +28,8 @@ fn written(dir: &TempDir) -> (PathBuf, Meta) {
     let symbols = symbols.into_iter().map(str::to_owned).collect();
     let mut writer = BlockWriter::create(dir.path(), symbols).unwrap();
     for (labels, samples) in series() {
-        let row = |(timestamp, value): &(i64, f64)| SampleRow {
-            vm_key: 0,
-            series_id: 0,
-            timestamp: *timestamp,
-            value: *value,
-        };
-        let rows: Vec<_> = samples.iter().map(row).collect();
+        let sample = |(timestamp, value): &(i64, f64)| Sample { timestamp: *timestamp, value: *value };
+        let rows: Vec<_> = samples.iter().map(sample).collect();
         for chunk in Chunks::new(&rows, &[]) {
             writer.add(&labels, &chunk.unwrap()).unwrap();
         }

@@ -76,9 +76,7 @@ fn write(points: &[Point]) -> Vec<Chunk> {
     let (mut samples, mut histograms) = (Vec::new(), Vec::new());
     for point in points {
         match point {
-            Point::Float(Sample { value, timestamp }) => {
-                samples.push(SampleRow { vm_key: 0, series_id: 0, timestamp: *timestamp, value: *value });
-            }
+            Point::Float(sample) => samples.push(*sample),
             Point::Histogram(one) => histograms.push(row(one)),
         }
     }

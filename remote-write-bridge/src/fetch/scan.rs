@@ -7,13 +7,13 @@ use clickhouse::Row;
 use serde::Deserialize;
 use tracing::debug;
 
-use super::{Budget, Fetched, labels};
-use crate::archive::{ArchiveError, Connection, HistogramRow, SampleRow, SeriesRow};
+use super::{Budget, Fetched, Samples, labels};
+use crate::archive::{ArchiveError, Connection, HistogramRow, SeriesRow};
 use crate::labels::LabelSet;
 use crate::metrics::Metrics;
 use crate::select::Selection;
 
-/// Rows of a part. A sample takes 48 bytes.
+/// Rows of a part. A sample takes 16 bytes, and as much again where it is put into another shape.
 const ROWS: usize = 200_000;
 /// A histogram takes as much memory as so many samples.
 const HISTOGRAM_WEIGHT: usize = 10;
@@ -139,7 +139,7 @@ impl Scan {
         let number = self.waiting.iter().rev().take(SERIES).take_while(fits).count();
         let series: Vec<_> = self.waiting.drain(self.waiting.len() - number..).map(|series| series.row()).collect();
         let (rows, most) = (self.selection.of(&series), usize::MAX - 1);
-        let samples = self.connection.fetch(|client| rows.samples(client, most), "samples", most).await?;
+        let samples = Samples::fetch(&self.connection, |client| rows.samples(client, most), most).await?;
         let histograms = self.connection.fetch(|client| rows.histograms(client, most), "samples", most).await?;
         Ok(Fetched { series, samples, histograms })
     }
@@ -150,9 +150,8 @@ impl Scan {
         let mut rows = self.selection.of(std::slice::from_ref(&series));
         rows.start = self.from.unwrap_or(rows.start);
         let end = rows.end;
-        let mut samples: Vec<SampleRow> =
-            self.connection.fetch(|client| rows.samples(client, ROWS), "samples", ROWS).await?;
-        if let Some(last) = samples.get(ROWS - 1) {
+        let mut samples = Samples::fetch(&self.connection, |client| rows.samples(client, ROWS), ROWS).await?;
+        if let Some(last) = samples.last().filter(|_| samples.len() == ROWS) {
             rows.end = last.timestamp;
         }
         let most = ROWS / HISTOGRAM_WEIGHT;
@@ -160,7 +159,7 @@ impl Scan {
             self.connection.fetch(|client| rows.histograms(client, most), "samples", most).await?;
         if let Some(last) = histograms.get(most - 1) {
             rows.end = last.timestamp;
-            samples.retain(|row| row.timestamp <= rows.end);
+            samples.keep_until(rows.end);
         }
         self.from = (rows.end < end).then_some(rows.end + 1);
         if self.from.is_none() {

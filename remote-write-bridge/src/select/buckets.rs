@@ -4,8 +4,11 @@ use clickhouse::Client;
 use clickhouse::query::Query as Sql;
 use lynceus_promql::Columns;
 
-use super::{MERGE_WITHIN_PARTITIONS, Selection, between, unchecked};
+use super::{MERGE_WITHIN_PARTITIONS, Selection, between};
 use crate::rollup::{Source, Thin, bucket_end, of_samples};
+
+/// So often the selection stands in the conditions on a roll-up's key.
+const KEYS: usize = 3;
 
 /// What is read of buckets.
 #[derive(Debug, Clone, Copy)]
@@ -27,36 +30,27 @@ pub(crate) struct Part {
 }
 
 impl Wanted {
-    /// The columns, each with all buckets of a series.
     fn sql(self) -> String {
         let (columns, newest) = match self {
             Self::Values(columns) => (columns, false),
             Self::Newest => (Columns { last: true, ..Columns::default() }, true),
         };
-        let column = |kind: &str, is_wanted: bool, value: &str| match is_wanted {
-            true => format!("groupArray({value})"),
-            false => format!("emptyArray{kind}()"),
-        };
         // Milliseconds before the bucket's end: half as long as a time.
-        let age = |time: &str| format!("toUInt32(toUnixTimestamp(bucket) * 1000 - toUnixTimestamp64Milli({time}))");
-        let resets = match columns.resets {
-            // Most counters are never reset.
-            true => "if(max(resets != 0), groupArray(resets), emptyArrayFloat64())",
-            false => "emptyArrayFloat64()",
-        };
-        [
-            column("UInt32", columns.count, "count") + " AS counts",
-            column("Float64", columns.sum, "sum") + " AS sums",
-            column("Float64", columns.min, "min") + " AS mins",
-            column("Float64", columns.max, "max") + " AS maxs",
-            column("Float64", columns.first, "first") + " AS firsts",
-            column("UInt32", columns.first, &age("first_time")) + " AS first_ages",
-            column("Float64", columns.last, "last") + " AS lasts",
-            column("UInt32", columns.last, &age("last_time")) + " AS last_ages",
-            format!("{resets} AS all_resets"),
-            format!("groupArrayIf(stale, {newest}) AS stales"),
-        ]
-        .join(", ")
+        let age = |time| format!("toUInt32(toUnixTimestamp(bucket) * 1000 - toUnixTimestamp64Milli({time}))");
+        let (first, last) =
+            (format!("first, {} AS first_age", age("first_time")), format!("last, {} AS last_age", age("last_time")));
+        let all = [
+            (true, "toUInt64(series_id) AS id, toUnixTimestamp(bucket) AS end"),
+            (columns.count, "count"),
+            (columns.sum, "sum"),
+            (columns.min, "min"),
+            (columns.max, "max"),
+            (columns.first, &first),
+            (columns.last, &last),
+            (columns.resets, "resets"),
+            (newest, "stale"),
+        ];
+        all.iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, sql)| *sql).collect::<Vec<_>>().join(", ")
     }
 
     fn condition(self) -> &'static str {
@@ -68,7 +62,7 @@ impl Wanted {
 }
 
 impl Selection {
-    /// What those series come to, one row for each.
+    /// What those series come to, those of one series one after the other where they are read so.
     pub(crate) fn buckets(&self, client: &Client, part: &Part, thin: Option<Thin>, wanted: Wanted) -> Sql {
         let Part { source, times, keys: (first, last) } = part;
         let (time, millis) = match source {
@@ -88,37 +82,36 @@ impl Selection {
             condition.push_str(&format!(" AND {}", thin.sql(&millis)));
         }
         let keys = self.keys();
-        let with_name = self.with_name();
-        let from = match source {
+        let rolled_up = |table| format!("{table} FINAL WHERE {} AND {condition} AND", self.keys_of_rollups());
+        let (from, selected) = match source {
             Source::Samples => {
-                format!("({}) WHERE", of_samples(3600, &format!("(vm_key, series_id) IN ({keys}) AND {condition}")))
+                let condition = format!("(vm_key, series_id) IN ({keys}) AND {condition}");
+                (format!("({}) WHERE", of_samples(3600, &condition)), 1)
             }
-            Source::Hours => format!("rollup_1h FINAL WHERE {with_name} AND {condition} AND"),
-            Source::Blocks => format!("rollup_6h FINAL WHERE {with_name} AND {condition} AND"),
+            Source::Hours => (rolled_up("rollup_1h"), KEYS),
+            Source::Blocks => (rolled_up("rollup_6h"), KEYS),
         };
-        let sql = format!(
-            "SELECT series_id, groupArray(toUnixTimestamp(bucket)) AS ends, {} \
-             FROM {from} {} GROUP BY vm_key, series_id",
-            wanted.sql(),
-            wanted.condition()
-        );
-        self.bind(unchecked(client).query(&sql)).with_setting(MERGE_WITHIN_PARTITIONS, "1")
+        let sql = format!("SELECT {} FROM {from} {}", wanted.sql(), wanted.condition());
+        self.bind_often(client.query(&sql), selected).with_setting(MERGE_WITHIN_PARTITIONS, "1")
     }
 
     /// How many samples the roll-ups of those series have, and how many series: some may count twice.
     pub(crate) fn rolled_up(&self, client: &Client) -> Sql {
         let sql = format!(
             "SELECT sum(count), uniq(series_id) FROM rollup_6h WHERE {} AND {}",
-            self.with_name(),
+            self.keys_of_rollups(),
             between("bucket")
         );
-        self.bind(client.query(&sql)).bind(self.start).bind(self.end)
+        self.bind_often(client.query(&sql), KEYS).bind(self.start).bind(self.end)
     }
 
-    fn with_name(&self) -> String {
-        format!(
-            "(metric_name, vm_key, series_id) IN (SELECT metric_name, vm_key, series_id FROM series WHERE {})",
-            self.condition
-        )
+    /// One condition for each column of the key, which takes half the time of one for all of them.
+    fn keys_of_rollups(&self) -> String {
+        let one = |column| format!("{column} IN (SELECT {column} FROM series WHERE {})", self.condition);
+        ["metric_name", "vm_key", "series_id"].map(one).join(" AND ")
+    }
+
+    fn bind_often(&self, sql: Sql, times: usize) -> Sql {
+        (0..times).fold(sql, |sql, _| self.bind(sql))
     }
 }

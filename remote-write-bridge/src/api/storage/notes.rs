@@ -15,21 +15,31 @@ const MAX_NOTES: usize = 10;
 #[derive(Default)]
 pub(super) struct Notes(BTreeSet<String>);
 
+/// What was read of one selector's roll-ups.
+pub(super) struct Coverage {
+    series: usize,
+    buckets: usize,
+    /// Ends of the first and the last bucket, in milliseconds.
+    first: i64,
+    last: i64,
+}
+
+impl Coverage {
+    pub(super) fn new() -> Self {
+        Self { series: 0, buckets: 0, first: i64::MAX, last: i64::MIN }
+    }
+
+    pub(super) fn add(&mut self, one: &Buckets) {
+        self.series += 1;
+        self.buckets += one.ends.len();
+        self.first = self.first.min(one.ends.first().copied().unwrap_or(i64::MAX));
+        self.last = self.last.max(one.ends.last().copied().unwrap_or(i64::MIN));
+    }
+}
+
 impl Notes {
-    pub(super) fn read_buckets<'a>(
-        &mut self,
-        matchers: &[Matcher],
-        plan: &Plan,
-        windows: &Windows,
-        found: impl Iterator<Item = &'a Buckets>,
-    ) {
-        let (mut series, mut buckets, mut first, mut last) = (0, 0, i64::MAX, i64::MIN);
-        for one in found {
-            series += 1;
-            buckets += one.ends.len();
-            first = first.min(one.ends.first().copied().unwrap_or(i64::MAX));
-            last = last.max(one.ends.last().copied().unwrap_or(i64::MIN));
-        }
+    pub(super) fn read_buckets(&mut self, matchers: &[Matcher], plan: &Plan, windows: &Windows, coverage: &Coverage) {
+        let Coverage { series, buckets, first, last } = *coverage;
         let mut text = format!(
             "lynceus: {} read from roll-ups of {}h: {series} series, {buckets} buckets",
             selector(matchers),

@@ -24,12 +24,12 @@ pub(super) async fn write(source: &Source, place: &str) -> Result<Summary, Expor
                     continue;
                 }
                 let head = head(&metric, &series.labels);
-                for row in series.samples {
-                    if is_stale(row.value) {
+                for sample in series.samples {
+                    if is_stale(sample.value) {
                         stale += 1;
                         continue;
                     }
-                    writeln!(out.writer, "{head} {} {}", value(row.value), seconds(row.timestamp)).map_err(io)?;
+                    writeln!(out.writer, "{head} {} {}", value(sample.value), seconds(sample.timestamp)).map_err(io)?;
                     samples += 1;
                 }
                 histograms += series.histograms.len();
