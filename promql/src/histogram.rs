@@ -7,6 +7,7 @@
 mod arithmetic;
 mod buckets;
 mod quantile;
+mod roots;
 mod sum;
 mod trim;
 

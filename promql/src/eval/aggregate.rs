@@ -1,16 +1,16 @@
 //! Aggregations: many series become one for each group.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use super::column::{Cell, Collector, Column, Out, Row, Vector};
 use super::error::EvalError;
-use super::number::{Kahan, Mean, go_number, quantile};
+use super::number::{Kahan, Mean, plain_number, quantile};
+use super::rank::{largest, smallest};
 use super::select::argument_span;
 use super::time::Grid;
 use super::{Evaluator, bare};
 use crate::ast::{Aggregate, AggregateOp, Grouping};
-use crate::histogram::{Histogram, HistogramMean, HistogramSum, ResetHint};
+use crate::histogram::{Combined, Histogram, HistogramMean, HistogramSum, Incompatible, ResetHint};
 use crate::labels::Labels;
 use crate::span::Span;
 
@@ -25,8 +25,11 @@ impl Evaluator<'_> {
             AggregateOp::Quantile => {
                 let param = aggregate.param.as_deref().ok_or(EvalError::Type { expected: "scalar" })?;
                 let qs = self.scalar(param, grid)?;
-                for q in qs.iter().filter(|q| q.is_nan() || !(0.0..=1.0).contains(*q)) {
-                    self.annotations.quantile_out_of_range(bare(param).span(), *q);
+                let (largest, smallest) = (largest(&qs), smallest(&qs));
+                let nan = qs.iter().copied().find(|q| q.is_nan());
+                let beyond = [(largest > 1.0).then_some(largest), (smallest < 0.0).then_some(smallest), nan];
+                for q in beyond.into_iter().flatten() {
+                    self.annotations.quantile_out_of_range(bare(param).span(), q);
                 }
                 self.grouped(aggregate, grid, span, |cells, step, notes| quantile_of(cells, qs[step], notes))
             }
@@ -79,11 +82,11 @@ impl Evaluator<'_> {
         let mut counts: HashMap<(usize, usize), f64> = HashMap::new();
         let mut out = Collector::new(grid.steps);
         for row in &vector {
+            self.alive()?;
             for step in 0..grid.steps {
                 let text = match row.column.get(step) {
                     None => continue,
-                    Some(Cell::Float(value)) if value.is_finite() => format!("{value}"),
-                    Some(Cell::Float(value)) => go_number(value),
+                    Some(Cell::Float(value)) => plain_number(value),
                     Some(Cell::Histogram(histogram)) => histogram.to_string(),
                 };
                 let labels = row.labels.with(&label, &text);
@@ -104,7 +107,10 @@ impl Evaluator<'_> {
         for ((place, step), count) in counts {
             out.put(place, step, Out::Float(count), false)?;
         }
-        Ok(out.finish())
+        let mut vector = out.finish();
+        // Else it is that of the steps before, and what rounds would differ with it.
+        vector.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(vector)
     }
 }
 
@@ -199,79 +205,110 @@ fn quantile_of(cells: Cells<'_, '_>, q: f64, notes: &mut Notes<'_>) -> Option<Ou
     (!values.is_empty()).then(|| Out::Float(quantile(q, &mut values)))
 }
 
-/// The histograms, when all cells are; none with a warning when some are. An empty list when none is.
-fn histograms<'b>(cells: Cells<'_, 'b>, notes: &mut Notes<'_>) -> Option<Vec<(&'b Arc<Histogram>, &'b Labels)>> {
-    let histogram = |(cell, labels): &(Cell<'b>, &'b Labels)| match cell {
-        Cell::Histogram(histogram) => Some((*histogram, *labels)),
-        Cell::Float(_) => None,
-    };
-    let found: Vec<_> = cells.iter().filter_map(histogram).collect();
-    if !found.is_empty() && found.len() != cells.len() {
+/// A sum or a mean of histograms.
+trait Accumulator: Sized {
+    fn of(first: &Histogram) -> Self;
+    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible>;
+    fn finish(self) -> Histogram;
+}
+
+impl Accumulator for HistogramSum {
+    fn of(first: &Histogram) -> Self {
+        HistogramSum::of(first)
+    }
+
+    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
+        HistogramSum::add(self, other)
+    }
+
+    fn finish(self) -> Histogram {
+        self.total()
+    }
+}
+
+impl Accumulator for HistogramMean {
+    fn of(first: &Histogram) -> Self {
+        HistogramMean::of(first)
+    }
+
+    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
+        HistogramMean::add(self, other)
+    }
+
+    fn finish(self) -> Histogram {
+        self.value()
+    }
+}
+
+fn floats_of(cells: Cells<'_, '_>) -> impl Iterator<Item = f64> {
+    cells.iter().filter_map(|(cell, _)| match cell {
+        Cell::Float(value) => Some(*value),
+        Cell::Histogram(_) => None,
+    })
+}
+
+fn sum(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
+    if cells.iter().any(|(cell, _)| matches!(cell, Cell::Histogram(_))) {
+        return combined::<HistogramSum>(cells, notes);
+    }
+    let mut sum = Kahan::default();
+    floats_of(cells).for_each(|value| sum.add(value));
+    Some(Out::Float(sum.total()))
+}
+
+fn average(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
+    if cells.iter().any(|(cell, _)| matches!(cell, Cell::Histogram(_))) {
+        return combined::<HistogramMean>(cells, notes);
+    }
+    let mut values = floats_of(cells);
+    let mut mean = Mean::of(values.next()?);
+    values.for_each(|value| mean.add(value));
+    Some(Out::Float(mean.value()))
+}
+
+/// One cell after the other, as Prometheus goes: what comes after two that do not go together is not looked at, and
+/// histograms after a float are not added.
+fn combined<A: Accumulator>(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
+    let mut all: Option<A> = None;
+    let (mut has_float, mut has_histogram) = (false, false);
+    let (mut reset, mut not_reset) = (false, false);
+    let mut is_incompatible = false;
+    for (cell, labels) in cells {
+        let histogram = match cell {
+            Cell::Float(_) => {
+                has_float = true;
+                continue;
+            }
+            Cell::Histogram(histogram) => histogram,
+        };
+        let is_first = !has_float && !has_histogram;
+        has_histogram = true;
+        match &mut all {
+            None if is_first => all = Some(A::of(histogram)),
+            None => continue,
+            Some(all) => match all.add(histogram) {
+                Ok(combined) if combined.bounds_reconciled => notes.annotations.reconciled(notes.span, "aggregation"),
+                Ok(_) => {}
+                Err(Incompatible) => {
+                    notes.annotations.mixed_schemas(notes.span, labels.metric_name());
+                    is_incompatible = true;
+                    break;
+                }
+            },
+        }
+        reset |= histogram.reset_hint == ResetHint::Reset;
+        not_reset |= histogram.reset_hint == ResetHint::NotReset;
+    }
+    if has_float && has_histogram {
         let text = "encountered a mix of histograms and floats for aggregation";
         notes.annotations.warn(notes.span, text);
         return None;
     }
-    Some(found)
-}
-
-fn sum(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
-    let histograms = histograms(cells, notes)?;
-    let Some(((first, _), rest)) = histograms.split_first() else {
-        let mut sum = Kahan::default();
-        cells.iter().for_each(|(cell, _)| {
-            if let Cell::Float(value) = cell {
-                sum.add(*value);
-            }
-        });
-        return Some(Out::Float(sum.total()));
-    };
-    note_hints(&histograms, notes);
-    let mut sum = HistogramSum::of(first);
-    combine(rest, notes, |h| sum.add(h))?;
-    Some(sum.total().into())
-}
-
-fn average(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
-    let histograms = histograms(cells, notes)?;
-    let Some(((first, _), rest)) = histograms.split_first() else {
-        let mut values = cells.iter().filter_map(|(cell, _)| match cell {
-            Cell::Float(value) => Some(*value),
-            Cell::Histogram(_) => None,
-        });
-        let mut mean = Mean::of(values.next()?);
-        values.for_each(|v| mean.add(v));
-        return Some(Out::Float(mean.value()));
-    };
-    note_hints(&histograms, notes);
-    let mut mean = HistogramMean::of(first);
-    combine(rest, notes, |h| mean.add(h))?;
-    Some(mean.value().into())
-}
-
-fn combine(
-    histograms: &[(&Arc<Histogram>, &Labels)],
-    notes: &mut Notes<'_>,
-    mut add: impl FnMut(&Histogram) -> Result<crate::histogram::Combined, crate::histogram::Incompatible>,
-) -> Option<()> {
-    let mut reconciled = false;
-    for (histogram, labels) in histograms {
-        match add(histogram) {
-            Ok(combined) => reconciled |= combined.bounds_reconciled,
-            Err(_) => {
-                notes.annotations.mixed_schemas(notes.span, labels.metric_name());
-                return None;
-            }
-        }
+    if is_incompatible {
+        return None;
     }
-    if reconciled {
-        notes.annotations.reconciled(notes.span, "aggregation");
-    }
-    Some(())
-}
-
-fn note_hints(histograms: &[(&Arc<Histogram>, &Labels)], notes: &mut Notes<'_>) {
-    let has = |hint| histograms.iter().any(|(h, _)| h.reset_hint == hint);
-    if has(ResetHint::Reset) && has(ResetHint::NotReset) {
+    if reset && not_reset {
         notes.annotations.hint_collision(notes.span, "aggregation");
     }
+    Some(all?.finish().into())
 }

@@ -93,6 +93,11 @@ impl Annotations {
         self.warn(span, format!("quantile value should be between 0 and 1, got {}", go_number(q)));
     }
 
+    pub(super) fn integral_strategy(&mut self, span: Span, found: f64) {
+        let text = "strategy should be 0, 1, or 2 (default), using 2, got";
+        self.warn(span, format!("{text} {}", go_number(found)));
+    }
+
     pub(super) fn start_overlap(&mut self, span: Span, metric: &str) {
         let text = "sample has start time that overlaps with previous sample timestamp for metric";
         self.warn(span, format!("{text} {}", quote(metric)));

@@ -38,15 +38,17 @@ impl Evaluator<'_> {
         swapped: bool,
     ) -> Result<Vector, EvalError> {
         let op = binary.op;
+        // Of a step Prometheus tells the last one only.
+        let mut notes: Vec<Option<Note>> = vec![None; scalar.len()];
         for row in &mut vector {
             let mut column = Column::empty(scalar.len());
             for (step, scalar) in scalar.iter().enumerate() {
                 let Some(cell) = row.column.get(step) else { continue };
                 let scalar = Cell::Float(*scalar);
                 let (left, right) = if swapped { (scalar, cell) } else { (cell, scalar) };
-                let Some((value, keep)) = element(op, left, right, binary.span, &mut self.annotations) else {
-                    continue;
-                };
+                let (value, note) = element(op, left, right);
+                notes[step] = note.or(notes[step]);
+                let Some((value, keep)) = value else { continue };
                 if binary.return_bool {
                     column.set(step, Out::Float(f64::from(u8::from(keep))));
                 } else if keep {
@@ -56,6 +58,9 @@ impl Evaluator<'_> {
             }
             row.column = column;
             row.drop_name |= changes_meaning(op) || binary.return_bool;
+        }
+        for note in notes.into_iter().flatten() {
+            note.write(op, binary.span, &mut self.annotations);
         }
         vector.retain(|row| !row.column.is_empty());
         self.renamed(vector, true)
@@ -75,9 +80,12 @@ impl Evaluator<'_> {
         let matched_steps: Vec<bool> =
             (0..grid.steps).map(|step| fills || (present(many, step) && present(one, step))).collect();
         let mut out = Collector::new(grid.steps);
+        // The last one only, by the place of its series.
+        let mut notes: Vec<Option<(usize, Note)>> = vec![None; grid.steps];
         for (lefts, rights) in &pairing.groups {
             self.alive()?;
             let (manys, ones) = if swapped { (rights, lefts) } else { (lefts, rights) };
+            self.count_samples((manys.len() + 1).saturating_mul(ones.len() + 1))?;
             let mut rows: Vec<Vec<Option<usize>>> = vec![vec![None; ones.len() + 1]; manys.len() + 1];
             for step in (0..grid.steps).filter(|step| matched_steps[*step]) {
                 let mut single = None;
@@ -100,7 +108,7 @@ impl Evaluator<'_> {
                 let mut matched = 0;
                 let mut operate = |many_at: Option<(usize, usize)>,
                                    one_at: Option<(usize, usize)>,
-                                   notes: &mut Annotations,
+                                   last: &mut Option<(usize, Note)>,
                                    out: &mut Collector|
                  -> Result<(), EvalError> {
                     let from_group = |index: usize, vector: &Vector| signature(&vector[index].labels, matching);
@@ -121,7 +129,12 @@ impl Evaluator<'_> {
                     };
                     let (Some(many_cell), Some(one_cell)) = (many_cell, one_cell) else { return Ok(()) };
                     let (a, b) = if swapped { (one_cell, many_cell) } else { (many_cell, one_cell) };
-                    let Some((value, keep)) = element(binary.op, a, b, binary.span, notes) else { return Ok(()) };
+                    let (value, note) = element(binary.op, a, b);
+                    let place = many_at.map_or(usize::MAX, |(_, index)| index);
+                    if let Some(note) = note.filter(|_| last.is_none_or(|(before, _)| before <= place)) {
+                        *last = Some((place, note));
+                    }
+                    let Some((value, keep)) = value else { return Ok(()) };
                     let slot = &mut rows[many_at.map_or(manys.len(), |m| m.0)][one_at.map_or(ones.len(), |o| o.0)];
                     let labels = result_labels(binary, &many_labels, &one_labels);
                     matched += 1;
@@ -142,14 +155,17 @@ impl Evaluator<'_> {
                 };
                 for (at, &index) in manys.iter().enumerate() {
                     if many[index].column.has(step) && (single.is_some() || fill_one.is_some()) {
-                        operate(Some((at, index)), single, &mut self.annotations, &mut out)?;
+                        operate(Some((at, index)), single, &mut notes[step], &mut out)?;
                     }
                 }
                 let none_of_many = !manys.iter().any(|index| many[*index].column.has(step));
                 if none_of_many && single.is_some() && fill_many.is_some() {
-                    operate(None, single, &mut self.annotations, &mut out)?;
+                    operate(None, single, &mut notes[step], &mut out)?;
                 }
             }
+        }
+        for (_, note) in notes.into_iter().flatten() {
+            note.write(binary.op, binary.span, &mut self.annotations);
         }
         let out = out.finish();
         self.count_samples(out.len() * grid.steps)?;
@@ -219,57 +235,75 @@ fn compare(op: BinaryOp, a: f64, b: f64) -> bool {
     }
 }
 
-/// The value, and whether a comparison holds; none where the operator does not know such a pair, with a note.
-fn element(op: BinaryOp, left: Cell<'_>, right: Cell<'_>, span: Span, notes: &mut Annotations) -> Option<(Out, bool)> {
-    let incompatible = |a: &str, b: &str, notes: &mut Annotations| {
+/// What is wrong with a pair.
+#[derive(Clone, Copy)]
+enum Note {
+    /// The operator does not know it; kinds of both sides.
+    Kinds(&'static str, &'static str),
+    Layout,
+    Collision,
+    Reconciled,
+}
+
+impl Note {
+    fn write(self, op: BinaryOp, span: Span, notes: &mut Annotations) {
         let word = op.as_str();
-        notes.info(
-            span,
-            format!("incompatible sample types encountered for binary operator \"{word}\": {a} {word} {b}"),
-        );
-        None
-    };
+        let operation = if op == BinaryOp::Add { "addition" } else { "subtraction" };
+        match self {
+            Note::Kinds(a, b) => {
+                let text = "incompatible sample types encountered for binary operator";
+                notes.info(span, format!("{text} \"{word}\": {a} {word} {b}"));
+            }
+            Note::Layout => {
+                notes.warn(span, format!("incompatible bucket layout encountered for binary operator {word}"));
+            }
+            Note::Collision => notes.hint_collision(span, operation),
+            Note::Reconciled => notes.reconciled(span, operation),
+        }
+    }
+}
+
+/// The value, and whether a comparison holds; none where the operator does not know such a pair.
+type Element = (Option<(Out, bool)>, Option<Note>);
+
+fn element(op: BinaryOp, left: Cell<'_>, right: Cell<'_>) -> Element {
+    let known = |value: Out| (Some((value, true)), None);
+    let unknown = |a, b| (None, Some(Note::Kinds(a, b)));
     match (left, right) {
         (Cell::Float(a), Cell::Float(b)) => match arithmetic(op, a, b) {
-            Some(value) => Some((Out::Float(value), true)),
-            None if op.is_comparison() => Some((Out::Float(a), compare(op, a, b))),
-            None => incompatible("float", "float", notes),
+            Some(value) => known(Out::Float(value)),
+            None if op.is_comparison() => (Some((Out::Float(a), compare(op, a, b))), None),
+            None => unknown("float", "float"),
         },
         (Cell::Float(a), Cell::Histogram(h)) => match op {
-            BinaryOp::Mul => Some((h.scaled(a).compact().into(), true)),
-            _ => incompatible("float", "histogram", notes),
+            BinaryOp::Mul => known(h.scaled(a).compact().into()),
+            _ => unknown("float", "histogram"),
         },
         (Cell::Histogram(h), Cell::Float(b)) => match op {
-            BinaryOp::Mul => Some((h.scaled(b).compact().into(), true)),
-            BinaryOp::Div => Some((h.divided(b).compact().into(), true)),
-            BinaryOp::TrimUpper | BinaryOp::TrimLower => Some((h.trimmed(b, op == BinaryOp::TrimUpper).into(), true)),
-            _ => incompatible("histogram", "float", notes),
+            BinaryOp::Mul => known(h.scaled(b).compact().into()),
+            BinaryOp::Div => known(h.divided(b).compact().into()),
+            BinaryOp::TrimUpper | BinaryOp::TrimLower => known(h.trimmed(b, op == BinaryOp::TrimUpper).into()),
+            _ => unknown("histogram", "float"),
         },
         (Cell::Histogram(a), Cell::Histogram(b)) => {
-            let operation = match op {
-                BinaryOp::Add => "addition",
-                BinaryOp::Sub => "subtraction",
-                BinaryOp::Equal => return Some((left.to_out(), a.same_as(b))),
-                BinaryOp::NotEqual => return Some((left.to_out(), !a.same_as(b))),
-                _ => return incompatible("histogram", "histogram", notes),
-            };
+            match op {
+                BinaryOp::Add | BinaryOp::Sub => {}
+                BinaryOp::Equal => return (Some((left.to_out(), a.same_as(b))), None),
+                BinaryOp::NotEqual => return (Some((left.to_out(), !a.same_as(b))), None),
+                _ => return unknown("histogram", "histogram"),
+            }
             let mut value = a.as_ref().clone();
             let combined = if op == BinaryOp::Add { value.add(b) } else { value.sub(b) };
-            let Ok(combined) = combined else {
-                let text = "incompatible bucket layout encountered for binary operator";
-                notes.warn(span, format!("{text} {}", op.as_str()));
-                return None;
-            };
+            let Ok(combined) = combined else { return (None, Some(Note::Layout)) };
             if op == BinaryOp::Sub {
                 value.reset_hint = ResetHint::Gauge;
             }
-            if combined.hint_collision {
-                notes.hint_collision(span, operation);
-            }
-            if combined.bounds_reconciled {
-                notes.reconciled(span, operation);
-            }
-            Some((value.compact().into(), true))
+            let note = if combined.hint_collision {
+                Some(Note::Collision)
+            } else {
+                combined.bounds_reconciled.then_some(Note::Reconciled)
+            };
+            (Some((value.compact().into(), true)), note)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Quantiles and fractions of histograms, classic ones (a series for each bucket, with its bound in `le`) and native.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::annotation::for_metric;
@@ -128,12 +129,13 @@ impl Evaluator<'_> {
             grid,
             span,
             |this, step, histogram, metric| {
-                if histogram.sum.is_nan() {
+                let (value, has_nan) = histogram.fraction(lower[step], upper[step]);
+                if has_nan {
                     let text =
                         "input to histogram_fraction has NaN observations, which are excluded from all fractions";
                     this.annotations.info(span, format!("{text}{}", for_metric(metric)));
                 }
-                histogram.fraction(lower[step], upper[step])
+                value
             },
             |_, step, counts, _| bucket_fraction(lower[step], upper[step], counts),
         );
@@ -163,7 +165,8 @@ impl Evaluator<'_> {
             let mut column = Column::empty(grid.steps);
             for step in 0..grid.steps {
                 let Some(Cell::Histogram(histogram)) = row.column.get(step) else { continue };
-                let metric = row.labels.metric_name();
+                let metric = self.noted_name(&row.labels).to_owned();
+                let metric = metric.as_str();
                 if let Some(same) = same.filter(|same| !counts(&split.classic[*same].1, step).is_empty()) {
                     let text = "vector contains a mix of classic and native histograms";
                     self.annotations.warn(span, format!("{text}{}", for_metric(metric)));
@@ -180,7 +183,8 @@ impl Evaluator<'_> {
             for step in (0..grid.steps).filter(|step| !conflicts.contains(step)) {
                 let counts = counts(buckets, step);
                 if !counts.is_empty() {
-                    let value = classic(self, step, counts, labels.metric_name());
+                    let metric = self.noted_name(labels).to_owned();
+                    let value = classic(self, step, counts, &metric);
                     column.set(step, Out::Float(value));
                 }
             }
@@ -188,6 +192,11 @@ impl Evaluator<'_> {
         }
         out.retain(|row| !row.column.is_empty());
         out
+    }
+
+    /// The name that notes have: none where names are dropped at once.
+    fn noted_name<'b>(&self, labels: &'b Labels) -> &'b str {
+        if self.options.delayed_name_removal { labels.metric_name() } else { "" }
     }
 
     fn split(&mut self, vector: &Vector, span: Span) -> Split {
@@ -198,8 +207,8 @@ impl Evaluator<'_> {
                 continue;
             }
             let le = row.labels.get("le");
-            let Ok(bound) = le.parse::<f64>() else {
-                let of = for_metric(row.labels.metric_name());
+            let Some(bound) = bound(le) else {
+                let of = for_metric(self.noted_name(&row.labels));
                 let text = "bucket label \"le\" is missing or has a malformed value of";
                 self.annotations.warn(span, format!("{text} {}{of}", quote(le)));
                 continue;
@@ -217,14 +226,21 @@ impl Evaluator<'_> {
     }
 }
 
+/// What `le` says; no number is too large for it but infinity.
+fn bound(le: &str) -> Option<f64> {
+    let bound: f64 = le.parse().ok()?;
+    let is_too_large = bound.is_infinite() && le.contains(|c: char| c.is_ascii_digit());
+    (!bound.is_nan() && !is_too_large).then_some(bound)
+}
+
 /// A number as OpenMetrics writes it: with a point.
 fn open_metrics(value: f64) -> String {
     let text = go_number(value);
     if value.is_finite() && !text.contains(['.', 'e']) { format!("{text}.0") } else { text }
 }
 
-/// Ordered by bound, each once, counts never falling. None without a bucket that has all.
-fn monotonic(mut counts: Counts) -> Option<(Counts, Forced)> {
+/// Ordered by bound, each once. None without a bucket that has all.
+fn ordered(mut counts: Counts) -> Option<Counts> {
     counts.sort_by(|a, b| a.0.total_cmp(&b.0));
     if counts.last()?.0 != f64::INFINITY {
         return None;
@@ -236,6 +252,11 @@ fn monotonic(mut counts: Counts) -> Option<(Counts, Forced)> {
             None => merged.push((bound, count)),
         }
     }
+    Some(merged)
+}
+
+/// Takes away what falls.
+fn make_monotonic(merged: &mut Counts) -> Forced {
     let mut forced: Forced = None;
     let mut before = merged[0].1;
     for (bound, count) in merged.iter_mut().skip(1) {
@@ -254,7 +275,7 @@ fn monotonic(mut counts: Counts) -> Option<(Counts, Forced)> {
             before = *count;
         }
     }
-    Some((merged, forced))
+    forced
 }
 
 /// Observations within a bucket are taken to be spread evenly; those of the first one above 0.
@@ -268,14 +289,16 @@ fn bucket_quantile(q: f64, counts: Counts) -> (f64, Forced) {
     if q > 1.0 {
         return (f64::INFINITY, None);
     }
-    let Some((buckets, forced)) = monotonic(counts).filter(|(b, _)| b.len() >= 2) else { return (f64::NAN, None) };
+    let Some(mut buckets) = ordered(counts) else { return (f64::NAN, None) };
+    let forced = make_monotonic(&mut buckets);
     let last = buckets.len() - 1;
     let observations = buckets[last].1;
-    if observations == 0.0 || observations.is_nan() {
-        return (f64::NAN, None);
+    if last == 0 || observations == 0.0 {
+        return (f64::NAN, forced);
     }
     let rank = q * observations;
-    let at = buckets[..last].partition_point(|(_, count)| *count < rank);
+    // Nothing is known of NaN, so the search goes on.
+    let at = buckets[..last].partition_point(|(_, count)| count.partial_cmp(&rank).is_none_or(Ordering::is_lt));
     if at == last {
         return (buckets[last - 1].0, forced);
     }
@@ -288,7 +311,7 @@ fn bucket_quantile(q: f64, counts: Counts) -> (f64, Forced) {
 }
 
 fn bucket_fraction(lower: f64, upper: f64, counts: Counts) -> f64 {
-    let Some((buckets, _)) = monotonic(counts) else { return f64::NAN };
+    let Some(buckets) = ordered(counts) else { return f64::NAN };
     let total = buckets.last().map_or(0.0, |b| b.1);
     if total == 0.0 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;

@@ -9,9 +9,13 @@ struct Date {
     second: i64,
 }
 
-/// By Howard Hinnant's `civil_from_days` (<https://howardhinnant.github.io/date_algorithms.html>).
+/// By Howard Hinnant's `civil_from_days` (<https://howardhinnant.github.io/date_algorithms.html>). Like Go's, the calendar
+/// has 2^64 seconds, the last of which is followed by the first.
 fn date(seconds: i64) -> Date {
-    let days = seconds.div_euclid(86_400);
+    /// Since the first of them, which is in the year -292277022400.
+    const UNTIL_1970: u64 = 9_223_372_028_741_760_000;
+    let since_first = seconds.cast_unsigned().wrapping_add(UNTIL_1970);
+    let days = (since_first / 86_400).cast_signed() - (UNTIL_1970 / 86_400).cast_signed();
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let of_era = shifted.rem_euclid(146_097);
@@ -24,7 +28,7 @@ fn date(seconds: i64) -> Date {
         month,
         day: of_year - (153 * shifted_month + 2) / 5 + 1,
         days_since_1970: days,
-        second: seconds.rem_euclid(86_400),
+        second: (since_first % 86_400).cast_signed(),
     }
 }
 
@@ -43,9 +47,10 @@ fn days_in_month(year: i64, month: i64) -> i64 {
 
 /// The function called `name` of a number of seconds since 1970, or none when there is no such function.
 pub(super) fn part(name: &str) -> Option<fn(f64) -> f64> {
-    // No year has more than 366 days, so nothing overflows below.
+    // What is no time is the most distant one, as x86 converts it for Go.
     fn at(seconds: f64) -> Date {
-        date((seconds as i64).clamp(-(1 << 55), 1 << 55))
+        let is_time = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&seconds);
+        date(if is_time { seconds as i64 } else { i64::MIN })
     }
     Some(match name {
         "year" => |s| at(s).year as f64,
@@ -77,6 +82,20 @@ pub(super) fn rfc3339(milliseconds: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_time_has_the_date_that_go_gives_it() {
+        let of = |seconds: f64| {
+            ["year", "month", "day_of_month", "day_of_week", "day_of_year", "hour", "minute"]
+                .map(|name| part(name).unwrap()(seconds) as i64)
+        };
+        for none in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300] {
+            assert_eq!(of(none), [292_277_026_596, 12, 4, 0, 339, 15, 30], "{none}");
+        }
+        assert_eq!(of(1e18), [31_688_740_476, 10, 23, 5, 297, 1, 46]);
+        assert_eq!(of(-1e18), [-31_688_736_537, 3, 10, 2, 69, 22, 13]);
+        assert_eq!(of(9e18), [285_198_648_531, 4, 21, 6, 111, 16, 0]);
+    }
 
     #[test]
     fn leap_years_and_times_before_1970_are_right() {

@@ -54,9 +54,8 @@ pub enum EvalError {
     ParameterUnderflow(f64),
     #[error("invalid label name {0:?}")]
     ValueLabel(String),
-    /// The language knows it, but not what it means is documented.
-    #[error("function `{0}` is not evaluated here: Prometheus does not document what it gives")]
-    Undocumented(&'static str),
+    #[error("{function}(): expected a label of up to {most} bytes, found more")]
+    LabelLength { function: &'static str, most: usize },
     #[error("{0}")]
     Duration(&'static str),
     #[error("info sample should be float")]

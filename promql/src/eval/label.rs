@@ -4,17 +4,27 @@ use super::column::{Vector, merged};
 use super::error::EvalError;
 use crate::regexp;
 
+/// Longest label that is made: with a call within a call it could double each time.
+const MAX_LABEL: usize = 1 << 20;
+
+/// `spend` counts the bytes of labels.
 pub(super) fn replace(
     mut vector: Vector,
     (dst, replacement, src, pattern): (&str, &str, &str, &str),
+    mut spend: impl FnMut(usize) -> Result<(), EvalError>,
 ) -> Result<Vector, EvalError> {
     let regex = regexp::anchored(pattern).map_err(|_| EvalError::ReplacePattern(pattern.to_owned()))?;
     check_name(dst, "destination", "label_replace")?;
     let template = expandable(replacement);
+    let names = template.matches("${").count();
     for row in &mut vector {
-        let Some(captures) = regex.captures(row.labels.get(src)) else { continue };
+        let source = row.labels.get(src);
+        let Some(captures) = regex.captures(source) else { continue };
+        let most = source.len().saturating_mul(names).saturating_add(template.len());
+        check_length(most, "label_replace")?;
         let mut value = String::new();
         captures.expand(&template, &mut value);
+        spend(value.len())?;
         row.labels = row.labels.with(dst, &value);
         if dst == "__name__" {
             row.drop_name = false;
@@ -23,13 +33,22 @@ pub(super) fn replace(
     merged(vector, true)
 }
 
-pub(super) fn join(mut vector: Vector, dst: &str, separator: &str, sources: &[String]) -> Result<Vector, EvalError> {
+pub(super) fn join(
+    mut vector: Vector,
+    dst: &str,
+    separator: &str,
+    sources: &[String],
+    mut spend: impl FnMut(usize) -> Result<(), EvalError>,
+) -> Result<Vector, EvalError> {
     for source in sources {
         check_name(source, "source", "label_join")?;
     }
     check_name(dst, "destination", "label_join")?;
     for row in &mut vector {
         let values: Vec<&str> = sources.iter().map(|source| row.labels.get(source)).collect();
+        let length = values.iter().map(|value| value.len() + separator.len()).sum();
+        check_length(length, "label_join")?;
+        spend(length)?;
         row.labels = row.labels.with(dst, &values.join(separator));
         if dst == "__name__" {
             row.drop_name = false;
@@ -44,6 +63,10 @@ fn check_name(name: &str, role: &'static str, function: &'static str) -> Result<
         return Err(EvalError::LabelName { role, function, name: name.to_owned() });
     }
     Ok(())
+}
+
+fn check_length(length: usize, function: &'static str) -> Result<(), EvalError> {
+    if length > MAX_LABEL { Err(EvalError::LabelLength { function, most: MAX_LABEL }) } else { Ok(()) }
 }
 
 /// Go and Rust read templates alike but for malformed ones. Braces around each name make its end certain, and a `$`

@@ -85,7 +85,6 @@ fn sum(call: &mut RangeCall<'_>) -> Option<Out> {
             Some(Out::Float(sum.total()))
         }
         Uniform::Histograms(values) => {
-            note_hints(call, values);
             let (first, rest) = values.split_first()?;
             let mut sum = HistogramSum::of(first);
             let mut reconciled = false;
@@ -99,6 +98,7 @@ fn sum(call: &mut RangeCall<'_>) -> Option<Out> {
             if reconciled {
                 call.notes.reconciled(call.span, "aggregation");
             }
+            note_hints(call, values);
             Some(sum.total().into())
         }
     }
@@ -113,7 +113,6 @@ fn average(call: &mut RangeCall<'_>) -> Option<Out> {
             Some(Out::Float(mean.value()))
         }
         Uniform::Histograms(values) => {
-            note_hints(call, values);
             let (first, rest) = values.split_first()?;
             let mut mean = HistogramMean::of(first);
             let mut reconciled = false;
@@ -127,6 +126,7 @@ fn average(call: &mut RangeCall<'_>) -> Option<Out> {
             if reconciled {
                 call.notes.reconciled(call.span, "aggregation");
             }
+            note_hints(call, values);
             Some(mean.value().into())
         }
     }

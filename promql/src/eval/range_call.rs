@@ -22,9 +22,9 @@ pub(super) struct RangeCall<'a> {
     pub(super) args: &'a [f64],
     pub(super) notes: &'a mut Annotations,
     pub(super) metric: &'a str,
-    /// Of the first argument: where Prometheus' annotations point.
+    /// Of the first argument: where most of Prometheus' annotations point.
     pub(super) span: Span,
-    pub(super) call_span: Span,
+    pub(super) last_span: Span,
 }
 
 type RangeFunction = fn(&mut RangeCall<'_>) -> Result<Option<Out>, EvalError>;
@@ -41,9 +41,13 @@ fn range_function(name: &str) -> Option<RangeFunction> {
         "deriv" => |c| Ok(trend::deriv(c)),
         "predict_linear" => |c| Ok(trend::predict_linear(c)),
         "double_exponential_smoothing" => trend::double_exponential_smoothing,
+        "integral" => |c| Ok(trend::integral(c)),
         _ => return over_time::function(name),
     })
 }
+
+/// So many samples are looked at before it is asked again whether the query is still wanted: some milliseconds.
+const BETWEEN_QUESTIONS: usize = 1 << 20;
 
 /// Those whose value is one of the samples keep the metric's name.
 const KEEPS_NAME: [&str; 2] = ["first_over_time", "last_over_time"];
@@ -57,6 +61,7 @@ impl Evaluator<'_> {
         }
         let Some(function) = range_function(name) else { return Ok(None) };
         let span = argument_span(&call.args, 0);
+        let last_span = argument_span(&call.args, call.args.len().saturating_sub(1));
         if let [arg] = &call.args[..]
             && let Some(mut rows) = self.summarized(name, arg, grid)?
         {
@@ -89,6 +94,7 @@ impl Evaluator<'_> {
             let mut filled = 0;
             let mut has_float = false;
             let mut same: Option<Option<Out>> = None;
+            let mut looked_at = 0;
             // A window that never moves has one answer, unless an argument moves.
             let is_fixed = ranged.shift.is_fixed() && scalars.is_empty();
             for step in 0..grid.steps {
@@ -97,6 +103,11 @@ impl Evaluator<'_> {
                     (Some(value), true) => value.clone(),
                     _ => {
                         let window = ranged.window(&series.data, &mut cursors, now, margins);
+                        looked_at += window.floats.len() + window.histograms.len();
+                        if looked_at > BETWEEN_QUESTIONS {
+                            looked_at = 0;
+                            self.alive()?;
+                        }
                         if window.floats.is_empty() && window.histograms.is_empty() {
                             None
                         } else {
@@ -112,7 +123,7 @@ impl Evaluator<'_> {
                                 notes: &mut self.annotations,
                                 metric,
                                 span,
-                                call_span: span,
+                                last_span,
                             };
                             function(&mut one)?
                         }

@@ -1,6 +1,7 @@
 //! `topk`, `bottomk`, `limitk`, `limit_ratio`: some of a group's series, as they are.
 
 use super::aggregate::groups;
+use super::call::{go_max, go_min};
 use super::column::{Cell, Column, Row, Vector};
 use super::error::EvalError;
 use super::number::go_number;
@@ -8,7 +9,6 @@ use super::time::Grid;
 use super::{Evaluator, bare};
 use crate::ast::{Aggregate, AggregateOp};
 use crate::labels::Labels;
-use crate::storage::is_stale;
 
 impl Evaluator<'_> {
     pub(super) fn ranked(&mut self, aggregate: &Aggregate, grid: &Grid) -> Result<Vector, EvalError> {
@@ -61,7 +61,8 @@ impl Evaluator<'_> {
         Ok(out)
     }
 
-    /// The `count` floats that are largest or smallest, best first, NaN last; of equals those that come first.
+    /// The `count` floats that are largest or smallest, best first, NaN last. Which of equals are taken is up to the heap
+    /// that Prometheus keeps them in.
     fn best(
         &mut self,
         op: AggregateOp,
@@ -74,34 +75,30 @@ impl Evaluator<'_> {
         if count == 0 {
             return Vec::new();
         }
-        let is_histogram = |at: &usize| matches!(vector[*at].column.get(step), Some(Cell::Histogram(_)));
-        if members.iter().any(is_histogram) {
+        let mut best = Best { largest: op == AggregateOp::Topk, count, heap: Vec::with_capacity(count) };
+        let mut has_histograms = false;
+        for at in members {
+            match vector[*at].column.get(step) {
+                None => {}
+                Some(Cell::Float(value)) => best.add((value, *at)),
+                Some(Cell::Histogram(_)) => has_histograms = true,
+            }
+        }
+        if has_histograms {
             self.annotations.ignored_in_aggregation(aggregate.span, op.as_str());
         }
-        let float = |at: &usize| Some((vector[*at].column.floats.get(step).copied().filter(|v| !is_stale(*v))?, *at));
-        let mut floats: Vec<(f64, usize)> = members.iter().filter_map(float).collect();
-        let by_rank = |(a, i): &(f64, usize), (b, j): &(f64, usize)| {
-            let ascending = a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
-            let order = if op == AggregateOp::Topk { ascending.reverse() } else { ascending };
-            a.is_nan().cmp(&b.is_nan()).then(order).then(i.cmp(j))
-        };
-        if floats.len() > count {
-            floats.select_nth_unstable_by(count, by_rank);
-            floats.truncate(count);
-        }
-        floats.sort_unstable_by(by_rank);
-        floats.into_iter().map(|(_, at)| at).collect()
+        best.sorted()
     }
 
     fn check_ratios(&mut self, ratios: &[f64], param: &crate::ast::Expr) -> Result<(), EvalError> {
         if ratios.iter().any(|ratio| ratio.is_nan()) {
             return Err(EvalError::NanRatio);
         }
-        for found in [largest(ratios), smallest(ratios)] {
-            if !(-1.0..=1.0).contains(&found) {
-                let (found, capped) = (go_number(found), found.signum());
+        let (largest, smallest) = (largest(ratios), smallest(ratios));
+        for (found, is_beyond, capped) in [(largest, largest > 1.0, 1), (smallest, smallest < -1.0, -1)] {
+            if is_beyond {
                 let text = "ratio value should be between -1 and 1";
-                let message = format!("{text}, got {found}, capping to {capped}");
+                let message = format!("{text}, got {}, capping to {capped}", go_number(found));
                 self.annotations.warn(bare(param).span(), message);
             }
         }
@@ -109,12 +106,78 @@ impl Evaluator<'_> {
     }
 }
 
-fn largest(params: &[f64]) -> f64 {
-    params.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+/// A heap with the worst on top, as Go's `container/heap` keeps it.
+struct Best {
+    largest: bool,
+    count: usize,
+    /// Values, and places in the vector.
+    heap: Vec<(f64, usize)>,
 }
 
-fn smallest(params: &[f64]) -> f64 {
-    params.iter().copied().fold(f64::INFINITY, f64::min)
+impl Best {
+    /// NaN is worse than all, itself too.
+    fn is_worse(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.heap[a].0, self.heap[b].0);
+        a.is_nan() || if self.largest { a < b } else { a > b }
+    }
+
+    fn add(&mut self, new: (f64, usize)) {
+        if self.heap.len() < self.count {
+            self.heap.push(new);
+            return self.rise();
+        }
+        let worst = self.heap[0].0;
+        let is_better = if self.largest { worst < new.0 } else { worst > new.0 };
+        if is_better || (worst.is_nan() && !new.0.is_nan()) {
+            self.heap[0] = new;
+            self.sink();
+        }
+    }
+
+    /// The last one, to its place.
+    fn rise(&mut self) {
+        let mut at = self.heap.len() - 1;
+        while at > 0 && self.is_worse(at, (at - 1) / 2) {
+            self.heap.swap(at, (at - 1) / 2);
+            at = (at - 1) / 2;
+        }
+    }
+
+    /// The first one, to its place.
+    fn sink(&mut self) {
+        let mut at = 0;
+        loop {
+            let (left, right) = (2 * at + 1, 2 * at + 2);
+            if left >= self.heap.len() {
+                return;
+            }
+            let worse = if right < self.heap.len() && self.is_worse(right, left) { right } else { left };
+            if !self.is_worse(worse, at) {
+                return;
+            }
+            self.heap.swap(at, worse);
+            at = worse;
+        }
+    }
+
+    /// Best first; of equals in the order of the heap.
+    fn sorted(mut self) -> Vec<usize> {
+        let largest = self.largest;
+        self.heap.sort_by(|(a, _), (b, _)| {
+            let ascending = a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal);
+            a.is_nan().cmp(&b.is_nan()).then(if largest { ascending.reverse() } else { ascending })
+        });
+        self.heap.into_iter().map(|(_, at)| at).collect()
+    }
+}
+
+/// NaN is none, unless an infinity is.
+pub(super) fn largest(params: &[f64]) -> f64 {
+    params.iter().copied().fold(f64::NEG_INFINITY, go_max)
+}
+
+pub(super) fn smallest(params: &[f64]) -> f64 {
+    params.iter().copied().fold(f64::INFINITY, go_min)
 }
 
 /// Parameters as numbers of series, at most all of them.

@@ -58,7 +58,7 @@ fn extrapolated(call: &mut RangeCall<'_>, kind: Kind) -> Option<Out> {
     if is_float {
         change = floats.values[gaps] - floats.values[0];
         if kind.counter {
-            change += float_resets(call, &floats);
+            change = with_resets(call, &floats, change);
         }
     } else if gaps > 0 {
         change_histogram = Some(histogram_change(call, &histograms, kind.counter)?);
@@ -133,26 +133,25 @@ impl Sampled {
     }
 }
 
-/// What the counter had reached before each reset.
-fn float_resets(call: &mut RangeCall<'_>, floats: &Part<'_, f64>) -> f64 {
+/// A change and, one after the other, what the counter had reached before each reset.
+fn with_resets(call: &mut RangeCall<'_>, floats: &Part<'_, f64>, mut change: f64) -> f64 {
     // Seldom are there any, and this is fast: it does not stop at the first.
     let pairs = floats.values.iter().zip(floats.values.iter().skip(1));
     if !call.start_timestamps && !pairs.fold(false, |falls, (before, now)| falls | (now < before)) {
-        return 0.0;
+        return change;
     }
-    let mut lost = 0.0;
     let mut overlaps = false;
     for at in 1..floats.len() {
         let (before, now) = (floats.values[at - 1], floats.values[at]);
         overlaps |= call.start_timestamps && overlap(floats, at);
         if now < before || (call.start_timestamps && restarted(floats, at)) {
-            lost += before;
+            change += before;
         }
     }
     if overlaps {
         call.notes.start_overlap(call.span, call.metric);
     }
-    lost
+    change
 }
 
 /// Whether the start time of a sample says that its counter was reset after the sample before.
@@ -214,9 +213,6 @@ fn histogram_change(call: &mut RangeCall<'_>, points: &Histograms<'_>, counter: 
         (call.start_timestamps && restarted(points, at)) || points.values[at].is_reset_of(before)
     };
     if counter {
-        if points.values.iter().any(|h| is_gauge(h)) {
-            call.notes.not_counter(call.span, call.metric);
-        }
         // After a reset nothing of the first one counts, not even its layout.
         if reset(1, &before) {
             let second = &points.values[1];
@@ -227,9 +223,12 @@ fn histogram_change(call: &mut RangeCall<'_>, points: &Histograms<'_>, counter: 
     let custom = before.uses_custom_buckets();
     let mut schema = last.schema.min(before.schema);
     let between = points.values.get(1..points.len() - 1).unwrap_or(&[]);
-    let others_differ = counter && between.iter().any(|h| h.uses_custom_buckets() != custom);
-    if last.uses_custom_buckets() != custom || others_differ {
+    let differs = |h: &Histogram| h.uses_custom_buckets() != custom;
+    if differs(last) || (counter && between.iter().any(|h| differs(h))) {
         call.notes.mixed_schemas(call.span, call.metric);
+        if differs(last) && counter && (is_gauge(&points.values[0]) || is_gauge(last)) {
+            call.notes.not_counter(call.span, call.metric);
+        }
         return None;
     }
     if counter && !custom {
@@ -245,6 +244,9 @@ fn histogram_change(call: &mut RangeCall<'_>, points: &Histograms<'_>, counter: 
                 add(&mut change, &before, call.notes, call.span, call.metric)?;
             }
             before = Arc::clone(&points.values[at]);
+        }
+        if points.values.iter().any(|h| is_gauge(h)) {
+            call.notes.not_counter(call.span, call.metric);
         }
         if overlaps {
             call.notes.start_overlap(call.span, call.metric);
@@ -285,13 +287,14 @@ fn bounded_floats(call: &mut RangeCall<'_>, kind: Kind, smoothed: bool) -> Optio
     if kind.counter {
         first += usize::from(times[first] <= window.start);
         let end = last + usize::from(times[last] < window.end);
-        let mut before = left;
+        let (mut before, mut lost) = (left, 0.0);
         for &value in values.get(first..end).unwrap_or(&[]).iter().chain([&right]) {
             if value < before {
-                change += before;
+                lost += before;
             }
             before = value;
         }
+        change += lost;
     }
     Some(if kind.per_second { change / (call.range as f64 / 1000.0) } else { change })
 }
@@ -445,7 +448,7 @@ pub(super) fn instant(call: &mut RangeCall<'_>, per_second: bool) -> Option<Out>
     let two_floats = second_newest(floats.times) > newest_histogram;
     let two_histograms = second_newest(histograms.times) > newest_float;
     if !two_floats && !two_histograms {
-        call.notes.mixed_range(call.call_span, call.metric);
+        call.notes.mixed_range(call.last_span, call.metric);
         return None;
     }
     if two_floats {
@@ -460,16 +463,16 @@ pub(super) fn instant(call: &mut RangeCall<'_>, per_second: bool) -> Option<Out>
     let (before, now) = (&histograms.values[at - 1], &histograms.values[at]);
     let is_gauge = |h: &Histogram| h.reset_hint == ResetHint::Gauge;
     if per_second && (is_gauge(now) || is_gauge(before)) {
-        call.notes.not_counter(call.call_span, call.metric);
+        call.notes.not_counter(call.last_span, call.metric);
     }
     let both_gauges = is_gauge(now) && is_gauge(before);
     if !per_second && !both_gauges {
-        call.notes.not_gauge(call.call_span, call.metric);
+        call.notes.not_gauge(call.last_span, call.metric);
     }
     let mut change = now.as_ref().clone();
     let reset = (call.start_timestamps && restarted(&histograms, at)) || now.is_reset_of(before);
     if !per_second || !reset {
-        sub(&mut change, before, call.notes, call.call_span, call.metric)?;
+        sub(&mut change, before, call.notes, call.last_span, call.metric)?;
     }
     change.reset_hint = ResetHint::Gauge;
     if per_second {

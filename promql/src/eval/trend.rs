@@ -70,3 +70,48 @@ pub(super) fn double_exponential_smoothing(call: &mut RangeCall<'_>) -> Result<O
     }
     Ok(Some(Out::Float(level)))
 }
+
+/// What lies below the samples: of the value at the left, at the right, or of both in the middle. NaN counts as 0.
+pub(super) fn integral(call: &mut RangeCall<'_>) -> Option<Out> {
+    let window = call.window;
+    if window.floats.is_empty() {
+        return None;
+    }
+    if !window.histograms.is_empty() {
+        call.notes.ignored_in_range(call.span, call.metric);
+    }
+    let strategy = call.args.first().copied().unwrap_or(2.0);
+    if ![0.0, 1.0, 2.0].contains(&strategy) {
+        call.notes.integral_strategy(call.last_span, strategy);
+    }
+    let number = |value: f64| if value.is_nan() { 0.0 } else { value };
+    let mut sum = Kahan::default();
+    for (times, values) in window.floats.times.windows(2).zip(window.floats.values.windows(2)) {
+        let (before, now) = (number(values[0]), number(values[1]));
+        let height = if strategy == 0.0 {
+            Kahan::of(before)
+        } else if strategy == 1.0 {
+            Kahan::of(now)
+        } else {
+            middle(before, now)
+        };
+        if height.sum != 0.0 || height.lost != 0.0 {
+            let seconds = (times[1] - times[0]) as f64 / 1000.0;
+            sum.lost += height.lost * seconds;
+            sum.add(height.sum * seconds);
+        }
+    }
+    Some(Out::Float(sum.total()))
+}
+
+/// Of numbers whose sum overflows, too.
+fn middle(a: f64, b: f64) -> Kahan {
+    let mut sum = Kahan::of(a);
+    sum.add(b);
+    if sum.sum.is_infinite() && a.is_finite() && b.is_finite() {
+        let mut halves = Kahan::of(a / 2.0);
+        halves.add(b / 2.0);
+        return halves;
+    }
+    Kahan { sum: sum.sum / 2.0, lost: sum.lost / 2.0 }
+}

@@ -1,5 +1,6 @@
 //! Bounds of buckets, and buckets in order of their bounds.
 
+use super::roots::ROOTS;
 use super::{BucketCounts, Histogram};
 
 /// A bucket with its bounds.
@@ -20,13 +21,15 @@ pub(super) fn bound(index: i32, schema: i32, custom: &[f64]) -> f64 {
             Ok(at) => custom.get(at).copied().unwrap_or(f64::INFINITY),
         };
     }
-    let exponent = if schema <= 0 {
-        f64::from(index) * f64::from(1_u32 << schema.unsigned_abs().min(31))
+    let (power, root) = if schema <= 0 {
+        (i64::from(index) << schema.unsigned_abs().min(31), 0.5)
     } else {
-        f64::from(index) / f64::from(1_u32 << schema.min(31))
+        let schema = schema.min(8);
+        let place = index.rem_euclid(1 << schema) << (8 - schema);
+        (i64::from(index >> schema), ROOTS[place as usize])
     };
     // The bucket that ends at 2^1024 also holds the largest number, which is just below.
-    if exponent == 1024.0 { f64::MAX } else { exponent.exp2() }
+    if power == 1024 && root == 0.5 { f64::MAX } else { 2.0 * root * (power as f64).exp2() }
 }
 
 impl Histogram {
@@ -150,4 +153,27 @@ fn coarser(buckets: &BucketCounts, by: i32) -> BucketCounts {
         }
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_those_of_prometheus_to_the_bit() {
+        for (schema, index, bits) in [
+            (1, -299, 0x3696_a09e_667f_3bcc_u64),
+            (8, 300, 0x4002_063b_8862_8cd6),
+            (3, 7, 0x3ffd_5818_dcfb_a486),
+            (0, 5, 0x4040_0000_0000_0000),
+            (-4, 64, f64::MAX.to_bits()),
+            (2, 4096, f64::MAX.to_bits()),
+            (2, 4097, f64::INFINITY.to_bits()),
+            (8, -274_000, 0xd),
+            (8, -275_200, 0),
+        ] {
+            let found = bound(index, schema, &[]);
+            assert_eq!(found.to_bits(), bits, "{schema} {index}: {found:e}");
+        }
+    }
 }

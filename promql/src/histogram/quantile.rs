@@ -34,33 +34,32 @@ impl Histogram {
         let mut rank = if upwards { q * self.count } else { (1.0 - q) * self.count };
         let mut count = 0.0;
         let mut found = Bucket { lower: 0.0, upper: 0.0, lower_inclusive: true, upper_inclusive: true, count: 0.0 };
-        for bucket in buckets.into_iter().filter(|b| b.count != 0.0) {
+        let mut rest = buckets.into_iter();
+        for bucket in rest.by_ref() {
             found = bucket;
             count += bucket.count;
-            if count >= rank {
+            if bucket.count != 0.0 && count >= rank {
                 break;
             }
-        }
-        let note = has_nan.then_some(NanNote::Skew);
-        if count < rank && has_nan {
-            return (f64::NAN, Some(NanNote::Result));
         }
         if self.uses_custom_buckets() {
             if found.lower == f64::NEG_INFINITY {
                 if found.upper <= 0.0 {
-                    return (found.upper, note);
+                    return (found.upper, None);
                 }
                 found.lower = 0.0;
             } else if found.upper == f64::INFINITY {
-                return (found.lower, note);
+                return (found.lower, None);
             }
         } else {
             self.trim_zero_bucket(&mut found);
         }
         let count = count.min(self.count);
         if count < rank {
-            return (found.upper, note);
+            return if has_nan { (f64::NAN, Some(NanNote::Result)) } else { (found.upper, None) };
         }
+        let in_buckets = count + rest.map(|bucket| bucket.count).sum::<f64>();
+        let note = (has_nan && in_buckets < self.count).then_some(NanNote::Skew);
         rank = if upwards { rank - (count - found.count) } else { count - rank };
         let fraction = rank / found.count;
         if self.uses_custom_buckets() || (found.lower <= 0.0 && found.upper >= 0.0) {
@@ -86,13 +85,13 @@ impl Histogram {
         }
     }
 
-    /// The part of all observations between two values.
-    pub(crate) fn fraction(&self, lower: f64, upper: f64) -> f64 {
+    /// The part of all observations between two values, and whether some are NaN, which are in none.
+    pub(crate) fn fraction(&self, lower: f64, upper: f64) -> (f64, bool) {
         if self.count == 0.0 || lower.is_nan() || upper.is_nan() {
-            return f64::NAN;
+            return (f64::NAN, false);
         }
         if lower >= upper {
-            return 0.0;
+            return (0.0, false);
         }
         let mut total = 0.0;
         let (mut below_lower, mut below_upper) = (None, None);
@@ -126,8 +125,11 @@ impl Histogram {
             below_upper = below_upper.or_else(|| rank_of(upper));
             total += bucket.count;
         }
-        let rank = |below: Option<f64>| below.unwrap_or(total).min(self.count);
-        (rank(below_upper) - rank(below_lower)) / self.count
+        // A sum of NaN may be one of both infinities, too.
+        let may_have_nan = self.sum.is_nan();
+        let all = if may_have_nan { total } else { self.count };
+        let rank = |below: Option<f64>| below.filter(|rank| *rank <= all).unwrap_or(all);
+        ((rank(below_upper) - rank(below_lower)) / self.count, may_have_nan && total < self.count)
     }
 
     pub(crate) fn variance(&self) -> f64 {

@@ -12,8 +12,10 @@ impl Histogram {
         let mut sum = 0.0;
         let mut count = 0.0;
         let mut all_stay = true;
-        let mut keep = |bucket: &Bucket, linear: bool| {
-            let (stays, value) = part(bucket, at, upper, linear);
+        let mut keep = |bucket: &Bucket, linear: bool, is_zero: bool| {
+            // No bucket lies on any side of NaN; of the zero bucket Prometheus computes a part all the same.
+            let is_gone = at.is_nan() && !is_zero;
+            let (stays, value) = if is_gone { (0.0, 0.0) } else { part(bucket, at, upper, linear) };
             all_stay &= stays == bucket.count;
             count += stays;
             if stays != 0.0 {
@@ -22,15 +24,15 @@ impl Histogram {
             stays
         };
         for (index, &stored) in self.positive.iter().enumerate().filter(|(_, b)| b.1 != 0.0) {
-            out.positive[index].1 = keep(&self.positive_bucket(stored), custom);
+            out.positive[index].1 = keep(&self.positive_bucket(stored), custom, false);
         }
         for (index, &stored) in self.negative.iter().enumerate().filter(|(_, b)| b.1 != 0.0) {
-            out.negative[index].1 = keep(&self.negative_bucket(stored), custom);
+            out.negative[index].1 = keep(&self.negative_bucket(stored), custom, false);
         }
         if self.zero_count > 0.0 {
             let mut zero = self.zero_bucket();
             self.trim_zero_bucket(&mut zero);
-            out.zero_count = keep(&zero, true);
+            out.zero_count = keep(&zero, true, true);
         }
         if all_stay {
             return out;

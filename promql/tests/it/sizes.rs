@@ -1,9 +1,12 @@
 //! No query costs more than its length, in time or in stack.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use lynceus_promql::limits::{MAX_BYTES, MAX_NESTING, MAX_OPERATORS};
-use lynceus_promql::{Matcher, MatcherOp, enforce, parse, selectors};
+use lynceus_promql::{
+    EvalError, Labels, Matcher, MatcherOp, Memory, Options, enforce, parse, query, query_range, selectors,
+};
 
 /// Half of what a thread of tokio has.
 const STACK: usize = 1 << 20;
@@ -79,4 +82,34 @@ fn a_query_of_a_megabyte_is_read_or_refused_in_no_time() {
         let took = start.elapsed();
         assert!(took < Duration::from_secs(2), "{took:?} for {}...", query.get(..20).unwrap_or_default());
     }
+}
+
+#[test]
+fn labels_that_double_with_each_call_are_refused() {
+    let mut memory = Memory::new();
+    memory.push_float(&Labels::new([("__name__", "up"), ("a", "x")]), 0, 1.0, 0);
+    for (begin, end, function) in [
+        ("label_join(", ", \"a\", \"\", \"a\", \"a\")", "label_join"),
+        ("label_replace(", ", \"a\", \"$1$1\", \"a\", \"(.*)\")", "label_replace"),
+    ] {
+        let nested = format!("{}up{}", begin.repeat(100), end.repeat(100));
+        let began = Instant::now();
+        let error = query(&parse(&nested).unwrap(), 0, &memory, &Options::default()).unwrap_err();
+        assert_eq!(error.to_string(), format!("{function}(): expected a label of up to 1048576 bytes, found more"));
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn a_query_that_is_not_wanted_any_more_ends_within_a_series() {
+    let mut memory = Memory::new();
+    for at in 0..100_000 {
+        memory.push_float(&Labels::new([("__name__", "up")]), at * 1000, 1.0, 0);
+    }
+    let asked = Cell::new(0);
+    let cancelled = || asked.replace(asked.get() + 1) > 10;
+    let options = Options { cancelled: &cancelled, ..Options::default() };
+    let expr = parse("quantile_over_time(0.5, up[1d])").unwrap();
+    let answer = query_range(&expr, (90_000_000, 99_000_000, 1000), &memory, &options);
+    assert!(matches!(answer, Err(EvalError::Cancelled)));
 }
