@@ -9,6 +9,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::labels::METRIC_NAME;
+use crate::rollup::Blocks;
 
 /// Long enough for a batch on a busy server; Prometheus' own `remote_timeout` is 30 s as well.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,6 +89,8 @@ pub(crate) struct WalLimits {
 pub(crate) struct RollUps {
     /// Regular expressions of whole names: metrics with buckets of five minutes.
     pub(crate) five_minutes: Vec<String>,
+    /// Of the zone in which long ranges are looked at.
+    pub(crate) blocks: Blocks,
 }
 
 /// Limits of one query or remote-read request.
@@ -157,6 +160,7 @@ struct RawRetention {
 #[serde(deny_unknown_fields, default)]
 struct RawRollUps {
     five_minutes: Vec<String>,
+    utc_offset: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -199,13 +203,30 @@ impl lynceus_service::Config for Config {
                 problems.push(format!("rollups.five_minutes[{place}]"), "a regular expression", error);
             }
         }
+        let offset = raw.rollups.utc_offset.as_deref().unwrap_or("+00:00");
+        let blocks = hours_ahead(offset).map(Blocks::of_zone).unwrap_or_else(|| {
+            problems.push("rollups.utc_offset", "whole hours from -12:00 to +14:00, like +09:00", offset);
+            Blocks::default()
+        });
         let max_bytes = raw.wal.max_bytes.unwrap_or(MAX_WAL_BYTES);
         if max_bytes < LEAST_WAL_BYTES {
             problems.push("wal.max_bytes", format!("a number from {LEAST_WAL_BYTES} on"), max_bytes);
         }
         let wal = WalLimits { max_bytes };
-        Some(Self { clickhouse: clickhouse?, ingest, wal, retention, rollups: RollUps { five_minutes }, read })
+        Some(Self { clickhouse: clickhouse?, ingest, wal, retention, rollups: RollUps { five_minutes, blocks }, read })
     }
+}
+
+/// Of UTC, from an offset as RFC 3339 writes it.
+fn hours_ahead(offset: &str) -> Option<i64> {
+    let (sign, rest) = match offset.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let hours = rest.strip_suffix(":00").filter(|hours| hours.len() == 2)?;
+    let hours = sign * i64::from(hours.parse::<u8>().ok()?);
+    (-12..=14).contains(&hours).then_some(hours)
 }
 
 fn clickhouse(raw: RawClickHouse, problems: &mut Problems) -> Option<ClickHouse> {
@@ -359,5 +380,14 @@ mod tests {
             "clickhouse:\n  url: http://x\n  password: secret\n",
             "bridge.yml:3: clickhouse.password: unknown field `password`, expected one of url, database, cluster, username, password_file, password_env, tls, request_timeout",
         );
+    }
+
+    #[test]
+    fn an_offset_is_one_of_whole_hours() {
+        let offsets = ["+00:00", "+09:00", "-05:00", "+14:00", "-12:00"];
+        assert_eq!(offsets.map(hours_ahead), [Some(0), Some(9), Some(-5), Some(14), Some(-12)]);
+        for wrong in ["", "9", "+9:00", "+05:30", "+15:00", "-13:00", "Asia/Tokyo", "+-9:00", "é09:00"] {
+            assert_eq!(hours_ahead(wrong), None, "{wrong}");
+        }
     }
 }

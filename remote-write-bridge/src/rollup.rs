@@ -5,9 +5,11 @@
 //! query  ─▶ plan: what is clean from roll-ups, what is dirty from samples
 //! ```
 //!
-//! Six hours are made of their hours, with the last one of them that is dirty. Late samples make their hour dirty again, and its rows are made again as a whole. The list of dirty hours is on disk
-//! before the log counts their samples as shipped: no crash loses one.
+//! Six hours are made of their hours, with the last one of them that is dirty. Late samples make their hour dirty again, and
+//! its rows are made again as a whole. The list of dirty hours is on disk before the log counts their samples as shipped:
+//! no crash loses one. Where another zone's blocks are wanted, all of them are made anew, the newest first.
 
+mod blocks;
 mod dirty;
 mod plan;
 mod sql;
@@ -22,12 +24,14 @@ use tracing::{debug, info, warn};
 
 use crate::app::Lives;
 use crate::archive::{Archive, ArchiveError};
+use crate::config::RollUps;
 use crate::metrics::Metrics;
 use crate::time;
+pub(crate) use blocks::{Blocks, HOURS_OF_BLOCK};
 pub(crate) use dirty::Dirty;
 pub(crate) use plan::{Plan, Source, Thin};
 pub(crate) use sql::{bucket_end, of_samples};
-pub(crate) use tier::{HOURS_OF_BLOCK, block_of, make_block, slices};
+pub(crate) use tier::{make_block, slices};
 
 /// Between two looks at what is dirty.
 const EVERY: Duration = Duration::from_secs(5);
@@ -89,21 +93,33 @@ impl RollUp {
             // That is said elsewhere.
             Err(_) => return Ok(()),
         };
+        let RollUps { five_minutes: metrics, blocks } = self.lives.get().config.rollups.clone();
         if self.dirty.is_unknown() {
             let hours = tier::hours(&connection).await?;
             info!(hours = hours.len(), "the list of hours to roll up is not there: all that have samples are");
-            self.dirty.begin(hours)?;
+            self.dirty.begin(hours, blocks)?;
+            tier::delete_other_blocks(&connection, blocks).await?;
+        } else if self.dirty.blocks() != blocks {
+            let all = tier::blocks(&connection, blocks).await?;
+            info!(blocks = all.len(), "blocks of six hours end at other hours (rollups.utc_offset): all are made anew");
+            self.dirty.begin_blocks(blocks, all)?;
+            tier::delete_other_blocks(&connection, blocks).await?;
         }
         loop {
-            let Some((hour, generation)) = self.dirty.next(newest_over(), QUIET, PATIENCE) else { return Ok(()) };
+            let Some((hour, generation)) = self.dirty.next(newest_over(), QUIET, PATIENCE) else {
+                let Some(block) = self.dirty.next_block() else { return Ok(()) };
+                make_block(&connection, block).await?;
+                self.dirty.made(block)?;
+                continue;
+            };
             let start = Instant::now();
-            let metrics = self.lives.get().config.rollups.five_minutes.clone();
             for tier in &tier::OF_SAMPLES {
                 tier.make(&connection, hour, &metrics).await?;
             }
-            let block = block_of(hour);
+            let block = blocks.last_hour(hour);
             if !self.dirty.has_others(block - HOURS_OF_BLOCK + 1..=block, hour) {
                 make_block(&connection, block).await?;
+                self.dirty.made(block)?;
             }
             self.dirty.clean(hour, generation)?;
             self.metrics.rollup_seconds.observe(start.elapsed().as_secs_f64());

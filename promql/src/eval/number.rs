@@ -24,6 +24,23 @@ impl Kahan {
         self.sum = total;
     }
 
+    /// The same for many: what an addition loses is found without asking which number is larger, unless one overflows.
+    pub(super) fn of_all(values: &[f64]) -> Kahan {
+        let mut fast = Kahan::default();
+        for value in values {
+            let total = fast.sum + value;
+            let part = total - fast.sum;
+            fast.lost += (fast.sum - (total - part)) + (value - part);
+            fast.sum = total;
+        }
+        if fast.sum.is_finite() {
+            return fast;
+        }
+        let mut sum = Kahan::default();
+        values.iter().for_each(|value| sum.add(*value));
+        sum
+    }
+
     pub(crate) fn total(self) -> f64 {
         if self.sum.is_infinite() { self.sum } else { self.sum + self.lost }
     }
@@ -40,6 +57,17 @@ pub(super) struct Mean {
 impl Mean {
     pub(super) fn of(first: f64) -> Mean {
         Mean { sum: Kahan::of(first), mean: None, count: 1.0 }
+    }
+
+    /// Of at least one.
+    pub(super) fn of_all(values: &[f64]) -> f64 {
+        let (sum, count) = (Kahan::of_all(values), values.len() as f64);
+        if sum.sum.is_finite() {
+            return sum.sum / count + sum.lost / count;
+        }
+        let mut mean = Mean::of(values.first().copied().unwrap_or(f64::NAN));
+        values.iter().skip(1).for_each(|value| mean.add(*value));
+        mean.value()
     }
 
     pub(super) fn add(&mut self, value: f64) {
@@ -134,6 +162,18 @@ mod tests {
             sum.add(value);
         }
         assert_eq!(sum.total(), 7.0);
+    }
+
+    #[test]
+    fn many_at_once_are_what_they_are_one_after_the_other() {
+        for values in [&[1e16, 1.0, -1e16, 3.5, 1e-9][..], &[f64::MAX, f64::MAX, 1.0], &[1.0, f64::NAN], &[0.1; 17]] {
+            let mut sum = Kahan::default();
+            values.iter().for_each(|value| sum.add(*value));
+            assert_eq!(Kahan::of_all(values).total().to_bits(), sum.total().to_bits(), "{values:?}");
+            let mut mean = Mean::of(values[0]);
+            values[1..].iter().for_each(|value| mean.add(*value));
+            assert_eq!(Mean::of_all(values).to_bits(), mean.value().to_bits(), "{values:?}");
+        }
     }
 
     #[test]

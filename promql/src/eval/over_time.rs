@@ -79,11 +79,7 @@ fn note_hints(call: &mut RangeCall<'_>, histograms: &[Arc<Histogram>]) {
 
 fn sum(call: &mut RangeCall<'_>) -> Option<Out> {
     match uniform(call)? {
-        Uniform::Floats(values) => {
-            let mut sum = Kahan::default();
-            values.iter().for_each(|v| sum.add(*v));
-            Some(Out::Float(sum.total()))
-        }
+        Uniform::Floats(values) => Some(Out::Float(Kahan::of_all(values).total())),
         Uniform::Histograms(values) => {
             let (first, rest) = values.split_first()?;
             let mut sum = HistogramSum::of(first);
@@ -106,12 +102,7 @@ fn sum(call: &mut RangeCall<'_>) -> Option<Out> {
 
 fn average(call: &mut RangeCall<'_>) -> Option<Out> {
     match uniform(call)? {
-        Uniform::Floats(values) => {
-            let (first, rest) = values.split_first()?;
-            let mut mean = Mean::of(*first);
-            rest.iter().for_each(|v| mean.add(*v));
-            Some(Out::Float(mean.value()))
-        }
+        Uniform::Floats(values) => Some(Out::Float(Mean::of_all(values))),
         Uniform::Histograms(values) => {
             let (first, rest) = values.split_first()?;
             let mut mean = HistogramMean::of(first);

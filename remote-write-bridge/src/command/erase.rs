@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{Outcome, Selector, below, failed, parse_selector};
 use crate::archive::{ArchiveError, Connection};
-use crate::rollup;
+use crate::rollup::{self, Blocks};
 use crate::select::Selection;
 use crate::time::{self, LATEST};
 
@@ -67,11 +67,13 @@ pub async fn run(options: Options) -> Outcome {
     if let (Some(from), Some(to)) = (options.from, options.to) {
         super::in_order(from, to)?;
     }
-    let connection = super::connection(super::config(&options.config_file)?)?;
+    let config = super::config(&options.config_file)?;
+    let blocks = config.rollups.blocks;
+    let connection = super::connection(config)?;
     // An hour has its end and not its start.
     let (first, last) = (options.from.map_or(0, |from| from + 1), options.to.unwrap_or(LATEST));
     let selection = Selection::new(first, last, std::slice::from_ref(&options.selector.matchers));
-    erase(&options, &connection, &selection, (first, last)).await.map_err(|error| failed(1, &error))?;
+    erase(&options, &connection, &selection, (first, last), blocks).await.map_err(|error| failed(1, &error))?;
     if options.yes {
         tell(&options.bridge).await?;
     }
@@ -83,6 +85,7 @@ async fn erase(
     connection: &Connection,
     selection: &Selection,
     (first, last): (i64, i64),
+    all_blocks: Blocks,
 ) -> Result<(), ArchiveError> {
     connection.check().await?;
     let found: Vec<Counts> = connection.fetch(|client| selection.counts(client), "counts", 1).await?;
@@ -97,7 +100,7 @@ async fn erase(
     let progress = ProgressBar::new_spinner();
     progress.enable_steady_tick(Duration::from_millis(100));
     // Of blocks of hours, all that have one of the hours.
-    let block_end = |time| rollup::block_of(rollup::hour_of(time)) * HOUR;
+    let block_end = |time| all_blocks.last_hour(rollup::hour_of(time)) * HOUR;
     let blocks = Selection::new(first, block_end(last), std::slice::from_ref(&options.selector.matchers));
     for (table, column, selection) in [
         ("samples", "timestamp", selection),

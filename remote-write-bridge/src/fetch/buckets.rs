@@ -52,7 +52,7 @@ impl Budget {
             let mut of_series = HashMap::new();
             for part in parts {
                 let mut blocks = Vec::new();
-                let sql = |client: &clickhouse::Client| selection.buckets(client, &part, plan.thin, wanted);
+                let sql = |client: &clickhouse::Client| selection.buckets(client, &part, plan, wanted);
                 let keep = |block: &Block| {
                     blocks.push(Rows::of(block)?);
                     Ok(())

@@ -1,4 +1,4 @@
-//! Hours that have samples which are not rolled up, in a file that is replaced as a whole.
+//! Hours that have samples which are not rolled up, and blocks that are not made, in a file that is replaced as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::blocks::Blocks;
 use crate::file::replace;
 
 const FILE: &str = "rollups.json";
@@ -24,6 +26,34 @@ struct Hours {
     /// Where no list was found: then all hours with samples belong in it.
     is_unknown: bool,
     by_hour: BTreeMap<i64, Touched>,
+    /// Those that are made.
+    blocks: Blocks,
+    /// But for these, by their last hours.
+    unmade: BTreeSet<i64>,
+}
+
+/// What the file says.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Listed {
+    Whole(Content),
+    /// Of a bridge that knew UTC only.
+    Hours(Vec<i64>),
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Content {
+    hours: Vec<i64>,
+    blocks_end: Blocks,
+    unmade_blocks: BTreeSet<i64>,
+}
+
+/// What of some hours roll-ups do not have.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Missing {
+    pub(super) hours: BTreeSet<i64>,
+    /// By their last hours.
+    pub(super) blocks: BTreeSet<i64>,
 }
 
 /// When samples came for an hour.
@@ -50,7 +80,7 @@ impl Dirty {
         let path = folder.join(FILE);
         let listed = match std::fs::read(&path) {
             Ok(bytes) => Some(
-                serde_json::from_slice::<Vec<i64>>(&bytes)
+                serde_json::from_slice::<Listed>(&bytes)
                     .map_err(|error| DirtyError::Content { path, reason: error.to_string() })?,
             ),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -59,8 +89,13 @@ impl Dirty {
         let now = Instant::now();
         let touched = Touched { first: now, last: now, generation: 0 };
         let is_unknown = listed.is_none();
-        let by_hour = listed.into_iter().flatten().map(|hour| (hour, touched)).collect();
-        Ok(Self { folder: folder.to_owned(), hours: Mutex::new(Hours { is_unknown, by_hour }) })
+        let Content { hours, blocks_end: blocks, unmade_blocks: unmade } = match listed {
+            Some(Listed::Whole(content)) => content,
+            Some(Listed::Hours(hours)) => Content { hours, ..Content::default() },
+            None => Content::default(),
+        };
+        let by_hour = hours.into_iter().map(|hour| (hour, touched)).collect();
+        Ok(Self { folder: folder.to_owned(), hours: Mutex::new(Hours { is_unknown, by_hour, blocks, unmade }) })
     }
 
     pub(crate) fn is_unknown(&self) -> bool {
@@ -71,10 +106,37 @@ impl Dirty {
         self.lock().by_hour.len()
     }
 
-    /// Those of some hours that have samples which no roll-up has; None while that is not known.
-    pub(super) fn within(&self, hours: RangeInclusive<i64>) -> Option<BTreeSet<i64>> {
+    /// Which blocks there are.
+    pub(super) fn blocks(&self) -> Blocks {
+        self.lock().blocks
+    }
+
+    /// Of some hours, and the blocks that end with them; None while that is not known, and where the blocks are others.
+    pub(super) fn within(&self, hours: RangeInclusive<i64>, blocks: Blocks) -> Option<Missing> {
         let all = self.lock();
-        (!all.is_unknown).then(|| all.by_hour.range(hours).map(|(hour, _)| *hour).collect())
+        (!all.is_unknown && all.blocks == blocks).then(|| Missing {
+            hours: all.by_hour.range(hours.clone()).map(|(hour, _)| *hour).collect(),
+            blocks: all.unmade.range(hours).copied().collect(),
+        })
+    }
+
+    /// Blocks are those of another zone from now on, and none is made.
+    pub(super) fn begin_blocks(&self, blocks: Blocks, all: Vec<i64>) -> Result<(), DirtyError> {
+        let mut hours = self.lock();
+        hours.blocks = blocks;
+        hours.unmade = all.into_iter().collect();
+        self.save(&hours)
+    }
+
+    /// The newest that is not made.
+    pub(super) fn next_block(&self) -> Option<i64> {
+        self.lock().unmade.last().copied()
+    }
+
+    /// A block is made.
+    pub(super) fn made(&self, block: i64) -> Result<(), DirtyError> {
+        let mut hours = self.lock();
+        if hours.unmade.remove(&block) { self.save(&hours) } else { Ok(()) }
     }
 
     /// Whether any of some hours but one is dirty.
@@ -94,9 +156,10 @@ impl Dirty {
         if hours.by_hour.len() > before && !hours.is_unknown { self.save(&hours) } else { Ok(()) }
     }
 
-    /// The list was not there; now it is, with these hours and those that came meanwhile.
-    pub(super) fn begin(&self, all: Vec<i64>) -> Result<(), DirtyError> {
+    /// The list was not there; now it is, with these hours and those that came meanwhile. Each block is made with its hours.
+    pub(super) fn begin(&self, all: Vec<i64>, blocks: Blocks) -> Result<(), DirtyError> {
         let mut hours = self.lock();
+        hours.blocks = blocks;
         let now = Instant::now();
         for hour in all {
             hours.by_hour.entry(hour).or_insert(Touched { first: now, last: now, generation: 0 });
@@ -134,8 +197,10 @@ impl Dirty {
     }
 
     fn save(&self, hours: &Hours) -> Result<(), DirtyError> {
-        let list: Vec<i64> = hours.by_hour.keys().copied().collect();
-        let written = serde_json::to_vec(&list).map_err(Into::into).and_then(|json| replace(&self.folder, FILE, &json));
+        let list = hours.by_hour.keys().copied().collect();
+        let content = Content { hours: list, blocks_end: hours.blocks, unmade_blocks: hours.unmade.clone() };
+        let written =
+            serde_json::to_vec(&content).map_err(Into::into).and_then(|json| replace(&self.folder, FILE, &json));
         let path = self.folder.join(FILE);
         written.map_err(|error| DirtyError::Io { what: "write", path, reason: error.to_string() })
     }
@@ -158,7 +223,7 @@ mod tests {
         let dirty = Dirty::load(dir.path()).unwrap();
         assert!(dirty.is_unknown());
         dirty.mark([5]).unwrap();
-        dirty.begin(vec![3, 4]).unwrap();
+        dirty.begin(vec![3, 4], Blocks::of_zone(9)).unwrap();
         let dirty = Dirty::load(dir.path()).unwrap();
         assert_eq!((dirty.is_unknown(), dirty.len()), (false, 3));
         let (hour, generation) = dirty.next(4, NOW, NEVER).unwrap();
@@ -180,6 +245,21 @@ mod tests {
         dirty.mark([1]).unwrap();
         assert_eq!(dirty.next(1, NEVER, NEVER), None);
         assert_eq!(dirty.next(1, NEVER, NOW), Some((1, 1)));
+    }
+
+    #[test]
+    fn blocks_of_another_zone_are_to_be_made() {
+        let dir = tempfile::tempdir().unwrap();
+        // As a bridge of before wrote it.
+        std::fs::write(dir.path().join(FILE), "[7]").unwrap();
+        let dirty = Dirty::load(dir.path()).unwrap();
+        assert_eq!((dirty.blocks(), dirty.next_block()), (Blocks::default(), None));
+        dirty.begin_blocks(Blocks::of_zone(8), vec![4, 10, 16]).unwrap();
+        let dirty = Dirty::load(dir.path()).unwrap();
+        assert_eq!((dirty.blocks(), dirty.next_block()), (Blocks::of_zone(8), Some(16)));
+        dirty.made(16).unwrap();
+        let missing = Missing { hours: [7].into(), blocks: [10].into() };
+        assert_eq!(Dirty::load(dir.path()).unwrap().within(5..=20, Blocks::of_zone(8)), Some(missing));
     }
 
     #[test]

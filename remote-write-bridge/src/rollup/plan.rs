@@ -1,10 +1,11 @@
 //! From where the buckets of a range are read, so that none is of other samples than there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lynceus_promql::Windows;
 
-use super::{Dirty, HOURS_OF_BLOCK, MILLIS_OF_HOUR, block_of, newest_over};
+use super::dirty::Missing;
+use super::{Blocks, Dirty, HOURS_OF_BLOCK, MILLIS_OF_HOUR, newest_over};
 use crate::time::LATEST;
 
 /// Each is a condition in a statement; with more of them samples are read.
@@ -16,6 +17,7 @@ pub(crate) struct Plan {
     /// The longest buckets, in hours.
     pub(crate) hours: i64,
     pub(crate) pieces: Vec<Piece>,
+    pub(crate) blocks: Blocks,
     /// What lies between windows is not read.
     pub(crate) thin: Option<Thin>,
 }
@@ -57,10 +59,11 @@ impl Plan {
     /// For windows that consist of whole buckets; None where they do not, or where too much is not rolled up.
     pub(crate) fn of_windows(windows: &Windows, dirty: &Dirty) -> Option<Self> {
         let step = if windows.steps > 1 { windows.step } else { 0 };
-        let hours = longest(&[windows.end, windows.range, step])?;
+        let blocks = dirty.blocks();
+        let hours = longest(blocks, windows.end, &[windows.range, step])?;
         let width = windows.range;
         let thin = (step > width).then_some(Thin { start: windows.start(), step, width });
-        Self::new(hours, (windows.start(), windows.last()), thin, dirty)
+        Self::new((hours, blocks), (windows.start(), windows.last()), thin, dirty)
     }
 
     /// For the newest sample at each of the windows' ends, which is not older than they reach.
@@ -68,10 +71,11 @@ impl Plan {
         if windows.steps < 2 || windows.range > MILLIS_OF_HOUR {
             return None;
         }
-        let hours = longest(&[windows.end, windows.step])?;
+        let blocks = dirty.blocks();
+        let hours = longest(blocks, windows.end, &[windows.step])?;
         // Buckets that end with them.
         let thin = Thin { start: windows.end - 1, step: windows.step, width: 1 };
-        Self::new(hours, (windows.end - hours * MILLIS_OF_HOUR, windows.last()), Some(thin), dirty)
+        Self::new((hours, blocks), (windows.end - hours * MILLIS_OF_HOUR, windows.last()), Some(thin), dirty)
     }
 
     /// The times of each source.
@@ -83,36 +87,45 @@ impl Plan {
         all
     }
 
-    fn new(hours: i64, (start, end): (i64, i64), thin: Option<Thin>, dirty: &Dirty) -> Option<Self> {
+    fn new(
+        (hours, blocks): (i64, Blocks),
+        (start, end): (i64, i64),
+        thin: Option<Thin>,
+        dirty: &Dirty,
+    ) -> Option<Self> {
         let (start, end) = (start.clamp(0, LATEST), end.clamp(0, LATEST));
         let (first, last) = (start / MILLIS_OF_HOUR + 1, end / MILLIS_OF_HOUR);
-        let block = HOURS_OF_BLOCK;
-        let dirty = dirty.within(block_of(first) - block + 1..=block_of(last))?;
-        let pieces = pieces(hours, (first, last), &dirty, newest_over());
-        (pieces.len() <= MAX_PIECES).then_some(Self { hours, pieces, thin })
+        let missing = dirty.within(blocks.last_hour(first) - HOURS_OF_BLOCK + 1..=blocks.last_hour(last), blocks)?;
+        let pieces = pieces((hours, blocks), (first, last), &missing, newest_over());
+        (pieces.len() <= MAX_PIECES).then_some(Self { hours, pieces, blocks, thin })
     }
 }
 
-/// The longest buckets, in hours, whose borders all of these are.
-fn longest(times: &[i64]) -> Option<i64> {
-    let fits = |hours: &i64| times.iter().all(|time| time % (hours * MILLIS_OF_HOUR) == 0);
-    [HOURS_OF_BLOCK, 1].into_iter().find(fits)
+/// The longest buckets, in hours, of which windows consist that end at a time and have these lengths and distances.
+fn longest(blocks: Blocks, end: i64, lengths: &[i64]) -> Option<i64> {
+    let are_multiples = |hours: i64| lengths.iter().all(|length| length % (hours * MILLIS_OF_HOUR) == 0);
+    if blocks.has_border(end) && are_multiples(HOURS_OF_BLOCK) {
+        return Some(HOURS_OF_BLOCK);
+    }
+    (end % MILLIS_OF_HOUR == 0 && are_multiples(1)).then_some(1)
 }
 
-/// What is dirty, or not over, is read from samples.
-fn pieces(hours: i64, (first, last): (i64, i64), dirty: &BTreeSet<i64>, newest: i64) -> Vec<Piece> {
+/// What is missing, or not over, is read from what is shorter.
+fn pieces((hours, blocks): (i64, Blocks), (first, last): (i64, i64), missing: &Missing, newest: i64) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut hour = first;
     while hour <= last {
-        let end = if hours == 1 { hour } else { block_of(hour) };
+        let end = if hours == 1 { hour } else { blocks.last_hour(hour) };
         // Nothing is known of hours that are not over.
         if hour > newest {
             push(&mut pieces, Source::Samples, hour, last);
             break;
         }
-        let is_clean =
-            |range: std::ops::RangeInclusive<i64>| *range.end() <= newest && dirty.range(range).next().is_none();
-        if hours > 1 && is_clean(end - HOURS_OF_BLOCK + 1..=end) {
+        let is_clean = |range: std::ops::RangeInclusive<i64>| {
+            *range.end() <= newest && missing.hours.range(range).next().is_none()
+        };
+        let is_made = !missing.blocks.contains(&end);
+        if hours > 1 && is_made && is_clean(end - HOURS_OF_BLOCK + 1..=end) {
             push(&mut pieces, Source::Blocks, hour, end);
         } else {
             for hour in hour..=end.min(last) {
@@ -144,8 +157,8 @@ mod tests {
 
     #[track_caller]
     fn check(hours: i64, range: (i64, i64), dirty: &[i64], newest: i64, expected: &[(Source, i64, i64)]) {
-        let dirty = dirty.iter().copied().collect();
-        let found = pieces(hours, range, &dirty, newest);
+        let missing = Missing { hours: dirty.iter().copied().collect(), blocks: [42].into() };
+        let found = pieces((hours, Blocks::default()), range, &missing, newest);
         let found: Vec<_> = found
             .iter()
             .map(|piece| (piece.source, piece.start / MILLIS_OF_HOUR + 1, piece.end / MILLIS_OF_HOUR))
@@ -168,6 +181,8 @@ mod tests {
         );
         check(6, (1, 24), &[], 20, &[(Blocks, 1, 18), (Hours, 19, 20), (Samples, 21, 24)]);
         check(6, (1, 24), &[], 0, &[(Samples, 1, 24)]);
+        // Of 42 the block is not made.
+        check(6, (31, 48), &[], 50, &[(Blocks, 31, 36), (Hours, 37, 42), (Blocks, 43, 48)]);
     }
 
     #[test]
@@ -175,7 +190,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dirty = Dirty::load(dir.path()).unwrap();
         assert_eq!(Plan::of_windows(&windows(12, 6, 3, 6), &dirty), None, "nothing is known of hours");
-        dirty.begin(vec![]).unwrap();
+        dirty.begin(vec![], Blocks::default()).unwrap();
         let hours = |windows| Plan::of_windows(&windows, &dirty).map(|plan| (plan.hours, plan.thin.is_some()));
         assert_eq!(hours(windows(12, 6, 3, 12)), Some((6, false)));
         assert_eq!(hours(windows(12, 24, 3, 6)), Some((6, true)));
@@ -183,13 +198,18 @@ mod tests {
         assert_eq!(hours(windows(12, 7, 1, 6)), Some((6, false)), "one window has no step");
         assert_eq!(hours(windows(13, 6, 3, 6)), Some((1, false)));
         assert_eq!(hours(Windows { end: 60_000, ..windows(0, 6, 3, 6) }), None);
+        // In Tokyo a day ends at 15:00.
+        dirty.begin_blocks(Blocks::of_zone(9), vec![]).unwrap();
+        let hours = |windows| Plan::of_windows(&windows, &dirty).map(|plan| plan.hours);
+        assert_eq!(hours(windows(15, 12, 3, 12)), Some(6));
+        assert_eq!(hours(windows(12, 12, 3, 12)), Some(1));
     }
 
     #[test]
     fn the_newest_sample_needs_buckets_that_end_with_the_steps() {
         let dir = tempfile::tempdir().unwrap();
         let dirty = Dirty::load(dir.path()).unwrap();
-        dirty.begin(vec![]).unwrap();
+        dirty.begin(vec![], Blocks::default()).unwrap();
         let lookback = |windows: Windows| Windows { range: 300_000, ..windows };
         let plan = Plan::of_newest(&lookback(windows(12, 12, 3, 0)), &dirty).unwrap();
         let thin = plan.thin.unwrap();

@@ -2,6 +2,7 @@
 
 use crate::archive::{ArchiveError, Connection};
 
+use super::blocks::{Blocks, HOURS_OF_BLOCK};
 use super::{MILLIS_OF_HOUR, end_of, sql};
 
 /// So many samples are rolled up by one statement, about: it holds them in memory.
@@ -21,9 +22,6 @@ pub(super) const OF_SAMPLES: [OfSamples; 2] = [
     OfSamples { table: "rollup_1h", seconds: 3600, is_chosen: false },
     OfSamples { table: "rollup_5m", seconds: 300, is_chosen: true },
 ];
-
-/// Hours that are rolled up together.
-pub(crate) const HOURS_OF_BLOCK: i64 = 6;
 
 impl OfSamples {
     /// Makes the buckets of an hour anew. `chosen` are regular expressions of whole names.
@@ -80,9 +78,21 @@ pub(crate) async fn make_block(connection: &Connection, last_hour: i64) -> Resul
     Ok(())
 }
 
-/// The last hour of the block that an hour is in.
-pub(crate) fn block_of(hour: i64) -> i64 {
-    (hour + HOURS_OF_BLOCK - 1).div_euclid(HOURS_OF_BLOCK) * HOURS_OF_BLOCK
+/// Deletes the blocks of other zones: they are not read any more.
+pub(super) async fn delete_other_blocks(connection: &Connection, blocks: Blocks) -> Result<(), ArchiveError> {
+    let sql = format!("ALTER TABLE {} DELETE WHERE NOT ({})", connection.altered("rollup_6h"), blocks.sql());
+    connection.execute(|client| client.query(&sql).with_setting("mutations_sync", "2")).await
+}
+
+/// Every block that may have an hour, by its last hour.
+pub(super) async fn blocks(connection: &Connection, blocks: Blocks) -> Result<Vec<i64>, ArchiveError> {
+    let sql = "SELECT toInt64(toUnixTimestamp(min(bucket))), toInt64(toUnixTimestamp(max(bucket))) FROM rollup_1h";
+    let found: Vec<(i64, i64)> = connection.fetch(|client| client.query(sql), "rows", 1).await?;
+    let all = found.first().filter(|(first, _)| *first > 0).map(|(first, last)| {
+        let of = |seconds: &i64| blocks.last_hour(seconds / 3600);
+        (of(first)..=of(last)).step_by(HOURS_OF_BLOCK.cast_unsigned() as usize)
+    });
+    Ok(all.into_iter().flatten().collect())
 }
 
 async fn count_of(connection: &Connection, sql: &str, start: i64, end: i64) -> Result<u64, ArchiveError> {
@@ -114,11 +124,6 @@ pub(super) async fn hours(connection: &Connection) -> Result<Vec<i64>, ArchiveEr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_block_ends_with_a_multiple_of_six_hours() {
-        assert_eq!([0, 1, 6, 7, 12, 13].map(block_of), [0, 6, 6, 12, 12, 18]);
-    }
 
     #[test]
     fn slices_cover_all_keys_once() {

@@ -5,7 +5,7 @@ use clickhouse::query::Query as Sql;
 use lynceus_promql::Columns;
 
 use super::{MERGE_WITHIN_PARTITIONS, Selection, between};
-use crate::rollup::{Source, Thin, bucket_end, of_samples};
+use crate::rollup::{Plan, Source, bucket_end, of_samples};
 
 /// So often the selection stands in the conditions on a roll-up's key.
 const KEYS: usize = 3;
@@ -63,7 +63,7 @@ impl Wanted {
 
 impl Selection {
     /// What those series come to, those of one series one after the other where they are read so.
-    pub(crate) fn buckets(&self, client: &Client, part: &Part, thin: Option<Thin>, wanted: Wanted) -> Sql {
+    pub(crate) fn buckets(&self, client: &Client, part: &Part, plan: &Plan, wanted: Wanted) -> Sql {
         let Part { source, times, keys: (first, last) } = part;
         let (time, millis) = match source {
             Source::Samples => ("timestamp", bucket_end(3600)),
@@ -78,7 +78,7 @@ impl Selection {
             "vm_key BETWEEN {first} AND {last} AND ({})",
             times.iter().map(within).collect::<Vec<_>>().join(" OR ")
         );
-        if let Some(thin) = thin {
+        if let Some(thin) = plan.thin {
             condition.push_str(&format!(" AND {}", thin.sql(&millis)));
         }
         let keys = self.keys();
@@ -89,7 +89,7 @@ impl Selection {
                 (format!("({}) WHERE", of_samples(3600, &condition)), 1)
             }
             Source::Hours => (rolled_up("rollup_1h"), KEYS),
-            Source::Blocks => (rolled_up("rollup_6h"), KEYS),
+            Source::Blocks => (format!("{} {} AND", rolled_up("rollup_6h"), plan.blocks.sql()), KEYS),
         };
         let sql = format!("SELECT {} FROM {from} {}", wanted.sql(), wanted.condition());
         self.bind_often(client.query(&sql), selected).with_setting(MERGE_WITHIN_PARTITIONS, "1")

@@ -151,6 +151,45 @@ async fn roll_ups_give_what_samples_give_whatever_is_rolled_up() {
 }
 
 #[tokio::test]
+async fn blocks_end_with_midnight_of_the_zone_that_the_config_names() {
+    if !has_tools(&["python"]) {
+        return;
+    }
+    let mut archive = Archive::start_with("rollups:\n  utc_offset: '+09:00'\n").await;
+    // Midnight in Tokyo, at least a day ago; Grafana starts a panel there.
+    let end = (now() / (24 * HOUR) - 1) * 24 * HOUR - 9 * HOUR;
+    archive.store(&data(end + 12 * HOUR)).await;
+    let blocks = async |archive: &Archive, remainder: i64| {
+        let sql = "SELECT uniq(bucket), uniqExact(toUnixTimestamp(bucket) % 21600), max(toUnixTimestamp(bucket) % 21600) \
+                   FROM rollup_6h";
+        let expected = format!("{}\t1\t{}", DAYS * 4, remainder * 3600);
+        eventually(LIMIT * 2, "blocks", || async {
+            let found = archive.sql(sql).await;
+            let pending = archive.metric("lynceus_bridge_rollups_pending").await;
+            anyhow::ensure!(found == expected && pending == 0., "{found}, {pending}");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    };
+    blocks(&archive, 3).await;
+    let seconds = end / 1000;
+    let tokyo = (seconds - 2 * 86_400, seconds, 12 * 3600);
+    // But for the subquery, whose times are UTC's.
+    assert_eq!(compare(&archive, tokyo, "roll-ups of 6h").await, QUERIES.len() - 1);
+
+    // Another zone: all blocks are made anew, and what is asked for reads hours until then, or from then on.
+    archive.restart_bridge("rollups:\n  utc_offset: '+00:00'\n").await;
+    archive.wait_for_engine().await;
+    compare(&archive, tokyo, "roll-ups").await;
+    let utc = (seconds - 2 * 86_400 + 9 * 3600, seconds + 9 * 3600, 12 * 3600);
+    compare(&archive, utc, "roll-ups").await;
+    blocks(&archive, 0).await;
+    assert_eq!(compare(&archive, utc, "roll-ups of 6h").await, QUERIES.len());
+    assert!(compare(&archive, tokyo, "roll-ups of 1h").await > 15);
+}
+
+#[tokio::test]
 async fn a_query_that_reads_too_much_is_refused_with_what_it_costs() {
     if !has_tools(&["python"]) {
         return;
