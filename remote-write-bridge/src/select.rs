@@ -27,6 +27,8 @@ pub(crate) struct Selection {
     start: i64,
     end: i64,
     condition: String,
+    /// The same without the time, where it looks at names only.
+    of_names: Option<String>,
     /// In the order of the placeholders.
     values: Vec<String>,
     /// Of samples and histograms, what lies between is not read.
@@ -43,6 +45,10 @@ impl Selection {
             let matchers: Vec<_> = selector.iter().map(|matcher| matcher_sql(matcher, &mut values)).collect();
             alternatives.push(if matchers.is_empty() { "true".to_owned() } else { matchers.join(" AND ") });
         }
+        let of_names = match (selectors, alternatives.as_slice()) {
+            ([matchers], [one]) if matchers.iter().all(|matcher| matcher.name == METRIC_NAME) => Some(one.clone()),
+            _ => None,
+        };
         let mut condition = String::from("month BETWEEN toDate(?) AND toDate(?)");
         match alternatives.as_slice() {
             [] => {}
@@ -50,7 +56,7 @@ impl Selection {
             many => condition.push_str(&format!(" AND (({}))", many.join(") OR ("))),
         }
         let clamp = |millis: i64| millis.clamp(0, LATEST);
-        Self { start: clamp(start), end: clamp(end), condition, values, thin: None }
+        Self { start: clamp(start), end: clamp(end), condition, of_names, values, thin: None }
     }
 
     /// Only what is within some windows.
@@ -265,6 +271,7 @@ mod tests {
             condition: "month BETWEEN toDate(?) AND toDate(?) AND ((metric_name = ? AND labels[?] != ? \
                         AND match(labels[?], ?)) OR (NOT match(labels[?], ?)) OR (true))"
                 .into(),
+            of_names: None,
             values: ["up", "a", "'; DROP TABLE samples; --", "b", "^(?s:x|y)$", "c", "^(?s:)$"]
                 .map(String::from)
                 .into(),
@@ -278,6 +285,9 @@ mod tests {
         let condition = |selectors: &[Vec<Matcher>]| Selection::new(0, 1, selectors).condition;
         assert_eq!(condition(&[]), "month BETWEEN toDate(?) AND toDate(?)");
         let up = vec![Matcher::new("__name__", MatcherOp::Equal, "up")];
-        assert_eq!(condition(&[up]), "month BETWEEN toDate(?) AND toDate(?) AND metric_name = ?");
+        assert_eq!(condition(std::slice::from_ref(&up)), "month BETWEEN toDate(?) AND toDate(?) AND metric_name = ?");
+        let of_names = |matchers: Vec<Matcher>| Selection::new(0, 1, &[matchers]).of_names;
+        assert_eq!(of_names(up.clone()).as_deref(), Some("metric_name = ?"));
+        assert_eq!(of_names([up, vec![Matcher::new("vm", MatcherOp::Equal, "a")]].concat()), None);
     }
 }

@@ -7,8 +7,8 @@ use lynceus_promql::Columns;
 use super::{MERGE_WITHIN_PARTITIONS, Selection, between};
 use crate::rollup::{Plan, Source, bucket_end, of_samples};
 
-/// So often the selection stands in the conditions on a roll-up's key.
-const KEYS: usize = 3;
+/// The key of roll-ups, but for the time.
+const KEY: [&str; 3] = ["metric_name", "vm_key", "series_id"];
 
 /// What is read of buckets.
 #[derive(Debug, Clone, Copy)]
@@ -83,16 +83,17 @@ impl Selection {
         }
         let keys = self.keys();
         let rolled_up = |table| format!("{table} FINAL WHERE {} AND {condition} AND", self.keys_of_rollups());
-        let (from, selected) = match source {
+        let from = match source {
             Source::Samples => {
                 let condition = format!("(vm_key, series_id) IN ({keys}) AND {condition}");
-                (format!("({}) WHERE", of_samples(3600, &condition)), 1)
+                format!("({}) WHERE", of_samples(3600, &condition))
             }
-            Source::Hours => (rolled_up("rollup_1h"), KEYS),
-            Source::Blocks => (format!("{} {} AND", rolled_up("rollup_6h"), plan.blocks.sql()), KEYS),
+            Source::Hours => rolled_up("rollup_1h"),
+            Source::Blocks => format!("{} {} AND", rolled_up("rollup_6h"), plan.blocks.sql()),
         };
-        let sql = format!("SELECT {} FROM {from} {}", wanted.sql(), wanted.condition());
-        self.bind_often(client.query(&sql), selected).with_setting(MERGE_WITHIN_PARTITIONS, "1")
+        let sql = client.query(&format!("SELECT {} FROM {from} {}", wanted.sql(), wanted.condition()));
+        let sql = if *source == Source::Samples { self.bind(sql) } else { self.bind_keys(sql) };
+        sql.with_setting(MERGE_WITHIN_PARTITIONS, "1")
     }
 
     /// How many samples the roll-ups of those series have, and how many series: some may count twice.
@@ -102,16 +103,20 @@ impl Selection {
             self.keys_of_rollups(),
             between("bucket")
         );
-        self.bind_often(client.query(&sql), KEYS).bind(self.start).bind(self.end)
+        self.bind_keys(client.query(&sql)).bind(self.start).bind(self.end)
     }
 
-    /// One condition for each column of the key, which takes half the time of one for all of them.
+    /// Roll-ups have names themselves. Else one condition for each column of the key, which takes half the time of one for
+    /// all of them.
     fn keys_of_rollups(&self) -> String {
-        let one = |column| format!("{column} IN (SELECT {column} FROM series WHERE {})", self.condition);
-        ["metric_name", "vm_key", "series_id"].map(one).join(" AND ")
+        let one = |column: &&str| format!("{column} IN (SELECT {column} FROM series WHERE {})", self.condition);
+        self.of_names.clone().unwrap_or_else(|| KEY.iter().map(one).collect::<Vec<_>>().join(" AND "))
     }
 
-    fn bind_often(&self, sql: Sql, times: usize) -> Sql {
-        (0..times).fold(sql, |sql, _| self.bind(sql))
+    fn bind_keys(&self, sql: Sql) -> Sql {
+        match self.of_names {
+            Some(_) => self.values.iter().fold(sql, |sql, value| sql.bind(value)),
+            None => KEY.iter().fold(sql, |sql, _| self.bind(sql)),
+        }
     }
 }
