@@ -115,6 +115,9 @@ pub fn query_range(
     Ok(Answer { value, annotations: evaluator.annotations.finish() })
 }
 
+/// Labels that a query makes count as the samples that would take their room.
+const BYTES_OF_SAMPLE: usize = 16;
+
 struct Evaluator<'a> {
     storage: &'a dyn Storage,
     options: &'a Options<'a>,
@@ -209,7 +212,12 @@ impl<'a> Evaluator<'a> {
             let value = self.eval_steps(expr, &once)?;
             return self.repeat(value, grid.steps);
         }
-        self.eval_steps(expr, grid)
+        let value = self.eval_steps(expr, grid)?;
+        // Vectors are counted where they are made.
+        if let Val::Scalar(values) = &value {
+            self.count_samples(values.len())?;
+        }
+        Ok(value)
     }
 
     fn eval_steps(&mut self, expr: &Expr, grid: &Grid) -> Result<Val, EvalError> {

@@ -8,11 +8,14 @@ use super::number::{Kahan, Mean, plain_number, quantile};
 use super::rank::{largest, smallest};
 use super::select::argument_span;
 use super::time::Grid;
-use super::{Evaluator, bare};
+use super::{BYTES_OF_SAMPLE, Evaluator, bare};
 use crate::ast::{Aggregate, AggregateOp, Grouping};
 use crate::histogram::{Combined, Histogram, HistogramMean, HistogramSum, Incompatible, ResetHint};
-use crate::labels::Labels;
+use crate::labels::{Labels, METADATA};
 use crate::span::Span;
+
+/// So many steps are looked at before it is asked again whether the query is still wanted.
+const BETWEEN_QUESTIONS: usize = 1 << 12;
 
 impl Evaluator<'_> {
     pub(super) fn aggregate(&mut self, aggregate: &Aggregate, grid: &Grid) -> Result<Vector, EvalError> {
@@ -82,8 +85,10 @@ impl Evaluator<'_> {
         let mut counts: HashMap<(usize, usize), f64> = HashMap::new();
         let mut out = Collector::new(grid.steps);
         for row in &vector {
-            self.alive()?;
             for step in 0..grid.steps {
+                if step % BETWEEN_QUESTIONS == 0 {
+                    self.alive()?;
+                }
                 let text = match row.column.get(step) {
                     None => continue,
                     Some(Cell::Float(value)) => plain_number(value),
@@ -97,13 +102,16 @@ impl Evaluator<'_> {
                     None => labels.retain(|name| name == label),
                     Some(_) => group_labels(&labels, aggregate.grouping.as_ref()),
                 };
+                let known = out.len();
                 let place = out.row(&labels);
+                if out.len() > known {
+                    self.count_samples(grid.steps.saturating_add(text.len() / BYTES_OF_SAMPLE))?;
+                }
                 *counts.entry((place, step)).or_insert(0.0) += 1.0;
             }
         }
         let mut counts: Vec<_> = counts.into_iter().collect();
         counts.sort_by_key(|(place, _)| *place);
-        self.count_samples(counts.len())?;
         for ((place, step), count) in counts {
             out.put(place, step, Out::Float(count), false)?;
         }
@@ -134,7 +142,7 @@ fn group_labels(labels: &Labels, grouping: Option<&Grouping>) -> Labels {
         None => Labels::default(),
         Some(grouping) => labels.retain(|name| {
             let listed = grouping.labels.iter().any(|l| l.name == name);
-            if grouping.without { !listed && name != "__name__" } else { listed }
+            if grouping.without { !listed && !METADATA.contains(&name) } else { listed }
         }),
     }
 }

@@ -41,6 +41,7 @@ impl Evaluator<'_> {
         // Of a step Prometheus tells the last one only.
         let mut notes: Vec<Option<Note>> = vec![None; scalar.len()];
         for row in &mut vector {
+            self.alive()?;
             let mut column = Column::empty(scalar.len());
             for (step, scalar) in scalar.iter().enumerate() {
                 let Some(cell) = row.column.get(step) else { continue };

@@ -6,14 +6,11 @@ use super::column::{Cell, Column, Out, Row, Vector};
 use super::error::EvalError;
 use super::select::argument_span;
 use super::time::Grid;
-use super::{Evaluator, ResetHints, Val, bare, date};
+use super::{BYTES_OF_SAMPLE, Evaluator, ResetHints, Val, bare, date};
 use crate::ast::{Call, Expr, MatcherOp};
 use crate::histogram::Histogram;
 use crate::labels::Labels;
 use crate::storage::is_stale;
-
-/// Labels that a query makes count as the samples that would take their room.
-const BYTES_OF_SAMPLE: usize = 16;
 
 impl Evaluator<'_> {
     pub(super) fn call(&mut self, call: &Call, grid: &Grid) -> Result<Val, EvalError> {
@@ -58,6 +55,7 @@ impl Evaluator<'_> {
             return match call.args.first() {
                 Some(arg) => self.map_floats(arg, grid, part),
                 None => {
+                    self.count_samples(grid.steps)?;
                     let value = |step| part(grid.time(step).div_euclid(1000) as f64);
                     let column = Column::from_floats((0..grid.steps).map(value).collect());
                     Ok(vec![Row::new(Labels::default(), column)])

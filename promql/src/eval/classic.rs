@@ -64,11 +64,13 @@ impl Evaluator<'_> {
                 let mut by_value: Vec<(u64, Column)> = Vec::new();
                 for (step, q) in qs.iter().enumerate() {
                     let Some(cell) = row.column.get(step) else { continue };
-                    let bits = q.to_bits();
-                    let at = by_value.iter().position(|(b, _)| *b == bits).unwrap_or_else(|| {
+                    // Both zeros are one.
+                    let bits = (q + 0.0).to_bits();
+                    let at = by_value.iter().position(|(b, _)| *b == bits).unwrap_or(by_value.len());
+                    if at == by_value.len() {
+                        self.count_samples(grid.steps)?;
                         by_value.push((bits, Column::empty(grid.steps)));
-                        by_value.len() - 1
-                    });
+                    }
                     by_value[at].1.set(step, cell.to_out());
                 }
                 for (bits, column) in by_value {
@@ -180,7 +182,7 @@ impl Evaluator<'_> {
         }
         for ((labels, buckets), conflicts) in split.classic.iter().zip(&conflicts) {
             let mut column = Column::empty(grid.steps);
-            for step in (0..grid.steps).filter(|step| !conflicts.contains(step)) {
+            for step in (0..grid.steps).filter(|step| conflicts.binary_search(step).is_err()) {
                 let counts = counts(buckets, step);
                 if !counts.is_empty() {
                     let metric = self.noted_name(labels).to_owned();

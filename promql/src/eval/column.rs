@@ -227,6 +227,10 @@ impl Collector {
         at
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub(super) fn put(&mut self, row: usize, step: usize, value: Out, drop_name: bool) -> Result<(), EvalError> {
         let row = &mut self.rows[row];
         if row.column.has(step) {

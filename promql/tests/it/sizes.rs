@@ -113,3 +113,29 @@ fn a_query_that_is_not_wanted_any_more_ends_within_a_series() {
     let answer = query_range(&expr, (90_000_000, 99_000_000, 1000), &memory, &options);
     assert!(matches!(answer, Err(EvalError::Cancelled)));
 }
+
+#[test]
+fn what_a_short_query_makes_counts_before_it_takes_room() {
+    let mut memory = Memory::new();
+    for at in 0..12_000 {
+        memory.push_float(&Labels::new([("__name__", "up"), ("le", "+Inf")]), at * 1000, at as f64, 0);
+        memory.push_float(&Labels::new([("__name__", "up"), ("le", "1")]), at * 1000, 1.0, 0);
+    }
+    let nested = format!("last_over_time(vector({}time(){})[40000000s:1s])", "time()+(".repeat(60), ")".repeat(60));
+    for text in [
+        "max_over_time(count_values(\"v\", vector(time()))[1000000s:1s])",
+        "last_over_time(histogram_quantiles(up, \"q\", scalar(vector(time() / 1e5)))[11000s:1s])",
+        &nested,
+        "last_over_time((hour() + hour())[40000000s:1s])",
+    ] {
+        let began = Instant::now();
+        let answer = query(
+            &parse(text).unwrap_or_else(|error| panic!("{text}: {error}")),
+            11_500_000,
+            &memory,
+            &Options::default(),
+        );
+        assert!(matches!(answer, Err(EvalError::TooManySamples)), "{text}: {answer:?}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{text}");
+    }
+}

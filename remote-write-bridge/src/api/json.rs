@@ -139,9 +139,10 @@ pub(super) fn push_text(out: &mut String, text: &str) {
 /// Seconds, with three digits behind the point unless they are 0.
 pub(super) fn push_time(out: &mut String, millis: i64) {
     let (sign, millis) = (if millis < 0 { "-" } else { "" }, millis.unsigned_abs());
-    // Writing to a string cannot fail.
-    _ = write!(out, "{sign}{}", millis / 1000);
+    out.push_str(sign);
+    out.push_str(itoa::Buffer::new().format(millis / 1000));
     if !millis.is_multiple_of(1000) {
+        // Writing to a string cannot fail.
         _ = write!(out, ".{:03}", millis % 1000);
     }
 }
@@ -154,7 +155,13 @@ pub(super) fn push_number(out: &mut String, value: f64) {
     } else if value.is_infinite() {
         out.push_str(if value > 0. { "+Inf" } else { "-Inf" });
     } else if value == 0. || (1e-6..1e21).contains(&value.abs()) {
-        _ = write!(out, "{value}");
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        // It has fewer numbers without exponent than Go.
+        match text.contains('e') {
+            false => out.push_str(text.strip_suffix(".0").unwrap_or(text)),
+            true => _ = write!(out, "{value}"),
+        }
     } else {
         let text = format!("{value:e}");
         // Go writes the sign of an exponent always.
@@ -165,6 +172,8 @@ pub(super) fn push_number(out: &mut String, value: f64) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -189,6 +198,20 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(text(value), format!("\"{expected}\""));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_is_written_in_full(value in prop_oneof![any::<f64>(), -1e22..1e22, -1e6..1e6, -1e-4..1e-4]) {
+            let mut out = String::new();
+            push_number(&mut out, value);
+            let text = out.trim_matches('"');
+            if value == 0. || (1e-6..1e21).contains(&value.abs()) {
+                prop_assert_eq!(text, value.to_string());
+            } else if value.is_finite() {
+                prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
+            }
         }
     }
 

@@ -130,7 +130,12 @@ pub async fn run(options: Options) -> Outcome {
         outcome = work => outcome,
         _ = tokio::signal::ctrl_c() => Err(ExportError::Interrupted),
     };
-    let Summary { lines, is_refused } = outcome.map_err(|error| failed(1, &error))?;
+    // Who reads the text has read enough, as `head` does.
+    let is_enough = |error: &ExportError| matches!(error, ExportError::Io { place, error } if place == "-" && error.kind() == io::ErrorKind::BrokenPipe);
+    let Summary { lines, is_refused } = match outcome {
+        Err(error) if is_enough(&error) => return Ok(ExitCode::SUCCESS),
+        outcome => outcome.map_err(|error| failed(1, &error))?,
+    };
     lines.iter().for_each(|line| eprintln!("{line}"));
     Ok(if is_refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

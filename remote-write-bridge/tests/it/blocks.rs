@@ -286,6 +286,15 @@ async fn promtool_takes_the_text_for_its_own() {
     assert_eq!((code, text), (0, expected));
     let (code, on_terminal) = export(&archive, start, start + 3 * day, Path::new("-"), &["--format", "openmetrics"]);
     assert!(code == 0 && on_terminal.starts_with(&std::fs::read_to_string(&file).unwrap()));
+    // Who reads has gone, as `head` goes.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let config = archive.dir.path().join("bridge.yml");
+    let arguments = ["--from", &time(start), "--to", &time(start + day), "--format", "openmetrics", "--output", "-"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lynceus-bridge"));
+    command.arg("export").arg("--config.file").arg(config).args(arguments);
+    let output = command.stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 
     let blocks = archive.dir.path().join("blocks");
     let (file, folder) = (file.to_str().unwrap(), blocks.to_str().unwrap());

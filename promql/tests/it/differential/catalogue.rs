@@ -26,7 +26,9 @@ fn data(start: i64) -> Memory {
                 _ => whole - 3.0,
             };
             memory.push_float(&labels("gauge"), time, float, 0);
-            memory.push_float(&labels("plain"), time, (at * (vm + 2) % 37) as f64 * 1.25, 0);
+            let typed = labels("plain");
+            let typed = Labels::new(typed.iter().chain([("__type__", "gauge"), ("__unit__", "bytes")]));
+            memory.push_float(&typed, time, (at * (vm + 2) % 37) as f64 * 1.25, 0);
             memory.push_float(&labels("count_total"), time, whole * 10.0, 0);
             memory.push_histogram(&labels("native"), time, counter(at, vm), 0);
             let gauge = Histogram { reset_hint: ResetHint::Gauge, ..counter(at % 7 + 3, vm) };
@@ -163,6 +165,7 @@ fn aggregations() -> Vec<String> {
         queries.push(format!("quantile(scalar(plain{{vm=\"vm-1\"}}) / 20, {metric})"));
         queries.push(format!("topk(scalar(plain{{vm=\"vm-1\"}}) / 20, {metric})"));
         queries.push(format!("histogram_quantile(0.9, sum by (le, pair) (rate({metric}[4m])))"));
+        queries.push(format!("histogram_quantiles({metric}, \"q\", -0, 0, scalar(plain{{vm=\"vm-1\"}}) / 40)"));
         queries.push(format!("histogram_fraction(0, 2, sum without (vm) ({metric}))"));
     }
     queries
