@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 pub use annotation::{Annotation, Severity};
 pub use answer::{Answer, Sample, Series, Value};
-pub use column::Cell as SampleValue;
+pub use column::SampleValue;
 pub use error::EvalError;
 pub(crate) use number::{Kahan, go_number};
 
@@ -114,9 +114,6 @@ pub fn query_range(
     let value = evaluator.range(expr)?;
     Ok(Answer { value, annotations: evaluator.annotations.finish() })
 }
-
-/// Labels that a query makes count as the samples that would take their room.
-const BYTES_OF_SAMPLE: usize = 16;
 
 struct Evaluator<'a> {
     storage: &'a dyn Storage,
@@ -309,7 +306,10 @@ impl<'a> Evaluator<'a> {
 
     fn repeat(&mut self, value: Val, steps: usize) -> Result<Val, EvalError> {
         Ok(match value {
-            Val::Scalar(values) => Val::Scalar(vec![values.first().copied().unwrap_or(f64::NAN); steps]),
+            Val::Scalar(values) => {
+                self.count_samples(steps)?;
+                Val::Scalar(vec![values.first().copied().unwrap_or(f64::NAN); steps])
+            }
             Val::Vector(mut vector) => {
                 self.count_samples(vector.len() * steps)?;
                 for row in &mut vector {
@@ -329,6 +329,11 @@ impl<'a> Evaluator<'a> {
             return Err(EvalError::TooManySamples);
         }
         self.alive()
+    }
+
+    /// Labels that a query makes count as the samples that would take their room.
+    fn count_bytes(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.count_samples(bytes / 16)
     }
 
     fn alive(&self) -> Result<(), EvalError> {

@@ -16,7 +16,7 @@ use std::fmt;
 pub(crate) use arithmetic::{Combined, Incompatible};
 pub use buckets::Bucket;
 pub(crate) use quantile::NanNote;
-pub(crate) use sum::{HistogramMean, HistogramSum};
+pub(crate) use sum::{Accumulator, HistogramMean, HistogramSum};
 
 /// The schema of histograms with custom bounds.
 pub const CUSTOM_SCHEMA: i32 = -53;

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
 use crate::app::Lives;
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, Connection};
 use crate::config::RollUps;
 use crate::metrics::Metrics;
 use crate::time;
@@ -93,39 +93,50 @@ impl RollUp {
             // That is said elsewhere.
             Err(_) => return Ok(()),
         };
-        let RollUps { five_minutes: metrics, blocks } = self.lives.get().config.rollups.clone();
-        if self.dirty.is_unknown() {
-            let hours = tier::hours(&connection).await?;
-            info!(hours = hours.len(), "the list of hours to roll up is not there: all that have samples are");
-            self.dirty.begin(hours, blocks)?;
-            tier::delete_other_blocks(&connection, blocks).await?;
-        } else if self.dirty.blocks() != blocks {
-            let all = tier::blocks(&connection, blocks).await?;
-            info!(blocks = all.len(), "blocks of six hours end at other hours (rollups.utc_offset): all are made anew");
-            self.dirty.begin_blocks(blocks, all)?;
-            tier::delete_other_blocks(&connection, blocks).await?;
+        // Each time by the config of then.
+        while self.make_next(&connection, self.lives.get().config.rollups.clone()).await? {
+            self.metrics.rollups_pending.set(i64::try_from(self.dirty.len()).unwrap_or(i64::MAX));
         }
-        loop {
-            let Some((hour, generation)) = self.dirty.next(newest_over(), QUIET, PATIENCE) else {
-                let Some(block) = self.dirty.next_block() else { return Ok(()) };
-                make_block(&connection, block).await?;
-                self.dirty.made(block)?;
-                continue;
-            };
-            let start = Instant::now();
+        Ok(())
+    }
+
+    /// An hour, or else a block; false where there is none to do.
+    async fn make_next(&self, connection: &Connection, config: RollUps) -> Result<bool, RollUpError> {
+        let RollUps { five_minutes, blocks } = config;
+        let is_unknown = self.dirty.is_unknown();
+        if is_unknown || self.dirty.blocks() != blocks {
+            let hours = if is_unknown { tier::hours(connection).await? } else { Vec::new() };
+            let all = tier::blocks(connection, blocks).await?;
+            let reason = if is_unknown { "there is no list of them" } else { "blocks end at other hours" };
+            info!(hours = hours.len(), blocks = all.len(), "to be rolled up anew: {reason}");
+            self.dirty.begin(hours, blocks, all)?;
+        }
+        let start = Instant::now();
+        if let Some((hour, generation)) = self.dirty.next(newest_over(), QUIET, PATIENCE) {
             for tier in &tier::OF_SAMPLES {
-                tier.make(&connection, hour, &metrics).await?;
+                tier.make(connection, hour, &five_minutes).await?;
             }
             let block = blocks.last_hour(hour);
             if !self.dirty.has_others(block - HOURS_OF_BLOCK + 1..=block, hour) {
-                make_block(&connection, block).await?;
-                self.dirty.made(block)?;
+                self.make_block(connection, blocks, block).await?;
             }
             self.dirty.clean(hour, generation)?;
             self.metrics.rollup_seconds.observe(start.elapsed().as_secs_f64());
-            self.metrics.rollups_pending.set(i64::try_from(self.dirty.len()).unwrap_or(i64::MAX));
             debug!(hour = %time::display(end_of(hour)), took = ?start.elapsed(), "rolled up");
+            return Ok(true);
         }
+        let Some(block) = self.dirty.next_block() else { return Ok(false) };
+        self.make_block(connection, blocks, block).await?;
+        Ok(true)
+    }
+
+    /// With the last one that was missing, those of other zones go.
+    async fn make_block(&self, connection: &Connection, blocks: Blocks, block: i64) -> Result<(), RollUpError> {
+        make_block(connection, block).await?;
+        if self.dirty.is_last_block(block) {
+            tier::delete_other_blocks(connection, blocks).await?;
+        }
+        Ok(self.dirty.made(block)?)
     }
 }
 

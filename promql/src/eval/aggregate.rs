@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::column::{Cell, Collector, Column, Out, Row, Vector};
+use super::column::{Collector, Column, Out, Row, SampleValue, Vector};
 use super::error::EvalError;
 use super::number::{Kahan, Mean, plain_number, quantile};
 use super::rank::{largest, smallest};
 use super::select::argument_span;
 use super::time::Grid;
-use super::{BYTES_OF_SAMPLE, Evaluator, bare};
+use super::{Evaluator, bare};
 use crate::ast::{Aggregate, AggregateOp, Grouping};
-use crate::histogram::{Combined, Histogram, HistogramMean, HistogramSum, Incompatible, ResetHint};
+use crate::histogram::{Accumulator, HistogramMean, HistogramSum, Incompatible, ResetHint};
 use crate::labels::{Labels, METADATA};
 use crate::span::Span;
 
@@ -46,14 +46,14 @@ impl Evaluator<'_> {
         aggregate: &Aggregate,
         grid: &Grid,
         span: Span,
-        value: impl Fn(&[(Cell<'_>, &Labels)], usize, &mut Notes<'_>) -> Option<Out>,
+        value: impl Fn(&[(SampleValue<'_>, &Labels)], usize, &mut Notes<'_>) -> Option<Out>,
     ) -> Result<Vector, EvalError> {
         let vector = self.vector(&aggregate.expr, grid)?;
         let mut out = Vector::new();
         for (labels, members) in groups(&vector, aggregate.grouping.as_ref()) {
             self.alive()?;
             let mut column = Column::empty(grid.steps);
-            let mut cells: Vec<(Cell<'_>, &Labels)> = Vec::with_capacity(members.len());
+            let mut cells: Vec<(SampleValue<'_>, &Labels)> = Vec::with_capacity(members.len());
             let mut notes = Notes { annotations: &mut self.annotations, span };
             for step in 0..grid.steps {
                 cells.clear();
@@ -91,8 +91,8 @@ impl Evaluator<'_> {
                 }
                 let text = match row.column.get(step) {
                     None => continue,
-                    Some(Cell::Float(value)) => plain_number(value),
-                    Some(Cell::Histogram(histogram)) => histogram.to_string(),
+                    Some(SampleValue::Float(value)) => plain_number(value),
+                    Some(SampleValue::Histogram(histogram)) => histogram.to_string(),
                 };
                 let labels = row.labels.with(&label, &text);
                 let labels = match &aggregate.grouping {
@@ -105,7 +105,8 @@ impl Evaluator<'_> {
                 let known = out.len();
                 let place = out.row(&labels);
                 if out.len() > known {
-                    self.count_samples(grid.steps.saturating_add(text.len() / BYTES_OF_SAMPLE))?;
+                    self.count_samples(grid.steps)?;
+                    self.count_bytes(text.len())?;
                 }
                 *counts.entry((place, step)).or_insert(0.0) += 1.0;
             }
@@ -153,7 +154,7 @@ struct Notes<'a> {
     span: Span,
 }
 
-type Cells<'a, 'b> = &'a [(Cell<'b>, &'b Labels)];
+type Cells<'a, 'b> = &'a [(SampleValue<'b>, &'b Labels)];
 
 fn fold(op: AggregateOp, cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
     match op {
@@ -174,18 +175,12 @@ fn fold(op: AggregateOp, cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<
     }
 }
 
-fn floats<'a, 'b>(
-    cells: Cells<'a, 'b>,
-    aggregation: &str,
-    notes: &mut Notes<'_>,
-) -> impl Iterator<Item = f64> + use<'a, 'b> {
-    if cells.iter().any(|(cell, _)| matches!(cell, Cell::Histogram(_))) {
+/// With a note where there are histograms besides.
+fn floats<'a>(cells: Cells<'a, '_>, aggregation: &str, notes: &mut Notes<'_>) -> impl Iterator<Item = f64> + use<'a> {
+    if has_histograms(cells) {
         notes.annotations.ignored_in_aggregation(notes.span, aggregation);
     }
-    cells.iter().filter_map(|(cell, _)| match cell {
-        Cell::Float(value) => Some(*value),
-        Cell::Histogram(_) => None,
-    })
+    only_floats(cells)
 }
 
 /// Any number is better than NaN.
@@ -213,62 +208,31 @@ fn quantile_of(cells: Cells<'_, '_>, q: f64, notes: &mut Notes<'_>) -> Option<Ou
     (!values.is_empty()).then(|| Out::Float(quantile(q, &mut values)))
 }
 
-/// A sum or a mean of histograms.
-trait Accumulator: Sized {
-    fn of(first: &Histogram) -> Self;
-    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible>;
-    fn finish(self) -> Histogram;
+fn has_histograms(cells: Cells<'_, '_>) -> bool {
+    cells.iter().any(|(cell, _)| matches!(cell, SampleValue::Histogram(_)))
 }
 
-impl Accumulator for HistogramSum {
-    fn of(first: &Histogram) -> Self {
-        HistogramSum::of(first)
-    }
-
-    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
-        HistogramSum::add(self, other)
-    }
-
-    fn finish(self) -> Histogram {
-        self.total()
-    }
-}
-
-impl Accumulator for HistogramMean {
-    fn of(first: &Histogram) -> Self {
-        HistogramMean::of(first)
-    }
-
-    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
-        HistogramMean::add(self, other)
-    }
-
-    fn finish(self) -> Histogram {
-        self.value()
-    }
-}
-
-fn floats_of(cells: Cells<'_, '_>) -> impl Iterator<Item = f64> {
+fn only_floats<'a>(cells: Cells<'a, '_>) -> impl Iterator<Item = f64> + use<'a> {
     cells.iter().filter_map(|(cell, _)| match cell {
-        Cell::Float(value) => Some(*value),
-        Cell::Histogram(_) => None,
+        SampleValue::Float(value) => Some(*value),
+        SampleValue::Histogram(_) => None,
     })
 }
 
 fn sum(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
-    if cells.iter().any(|(cell, _)| matches!(cell, Cell::Histogram(_))) {
+    if has_histograms(cells) {
         return combined::<HistogramSum>(cells, notes);
     }
     let mut sum = Kahan::default();
-    floats_of(cells).for_each(|value| sum.add(value));
+    only_floats(cells).for_each(|value| sum.add(value));
     Some(Out::Float(sum.total()))
 }
 
 fn average(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Option<Out> {
-    if cells.iter().any(|(cell, _)| matches!(cell, Cell::Histogram(_))) {
+    if has_histograms(cells) {
         return combined::<HistogramMean>(cells, notes);
     }
-    let mut values = floats_of(cells);
+    let mut values = only_floats(cells);
     let mut mean = Mean::of(values.next()?);
     values.for_each(|value| mean.add(value));
     Some(Out::Float(mean.value()))
@@ -283,11 +247,11 @@ fn combined<A: Accumulator>(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Opti
     let mut is_incompatible = false;
     for (cell, labels) in cells {
         let histogram = match cell {
-            Cell::Float(_) => {
+            SampleValue::Float(_) => {
                 has_float = true;
                 continue;
             }
-            Cell::Histogram(histogram) => histogram,
+            SampleValue::Histogram(histogram) => histogram,
         };
         let is_first = !has_float && !has_histogram;
         has_histogram = true;
@@ -318,5 +282,5 @@ fn combined<A: Accumulator>(cells: Cells<'_, '_>, notes: &mut Notes<'_>) -> Opti
     if reset && not_reset {
         notes.annotations.hint_collision(notes.span, "aggregation");
     }
-    Some(all?.finish().into())
+    Some(all?.total().into())
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::annotation::Annotation;
-use super::column::{Cell, Column, Row};
+use super::column::{Column, Row, SampleValue};
 use super::number::plain_number;
 use super::time::Grid;
 use crate::labels::Labels;
@@ -40,7 +40,7 @@ pub struct Series {
 pub struct Sample<'a> {
     /// Milliseconds since 1970.
     pub time: i64,
-    pub value: Cell<'a>,
+    pub value: SampleValue<'a>,
 }
 
 impl Series {
@@ -86,8 +86,8 @@ impl fmt::Display for Value {
                     write!(f, "{separator}{}", one.labels)?;
                     for sample in one.samples() {
                         match sample.value {
-                            Cell::Float(value) => write!(f, " {}", plain_number(value))?,
-                            Cell::Histogram(histogram) => write!(f, " {histogram}")?,
+                            SampleValue::Float(value) => write!(f, " {}", plain_number(value))?,
+                            SampleValue::Histogram(histogram) => write!(f, " {histogram}")?,
                         }
                         write!(f, " @[{}]", sample.time)?;
                     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::annotation::Annotations;
-use super::column::{Cell, Collector, Column, Out, Row, Vector, merged};
+use super::column::{Collector, Column, Out, Row, SampleValue, Vector, merged};
 use super::error::EvalError;
 use super::matching::{pair, signature};
 use super::time::Grid;
@@ -45,7 +45,7 @@ impl Evaluator<'_> {
             let mut column = Column::empty(scalar.len());
             for (step, scalar) in scalar.iter().enumerate() {
                 let Some(cell) = row.column.get(step) else { continue };
-                let scalar = Cell::Float(*scalar);
+                let scalar = SampleValue::Float(*scalar);
                 let (left, right) = if swapped { (scalar, cell) } else { (cell, scalar) };
                 let (value, note) = element(op, left, right);
                 notes[step] = note.or(notes[step]);
@@ -119,13 +119,15 @@ impl Evaluator<'_> {
                             (row.labels.clone(), row.column.get(step), row.drop_name)
                         }
                         (None, Some((_, index)), Some(fill)) => {
-                            (from_group(index, one), Some(Cell::Float(fill)), false)
+                            (from_group(index, one), Some(SampleValue::Float(fill)), false)
                         }
                         _ => return Ok(()),
                     };
                     let (one_labels, one_cell) = match (one_at, many_at, fill_one) {
                         (Some((_, index)), ..) => (one[index].labels.clone(), one[index].column.get(step)),
-                        (None, Some((_, index)), Some(fill)) => (from_group(index, many), Some(Cell::Float(fill))),
+                        (None, Some((_, index)), Some(fill)) => {
+                            (from_group(index, many), Some(SampleValue::Float(fill)))
+                        }
                         _ => return Ok(()),
                     };
                     let (Some(many_cell), Some(one_cell)) = (many_cell, one_cell) else { return Ok(()) };
@@ -267,26 +269,26 @@ impl Note {
 /// The value, and whether a comparison holds; none where the operator does not know such a pair.
 type Element = (Option<(Out, bool)>, Option<Note>);
 
-fn element(op: BinaryOp, left: Cell<'_>, right: Cell<'_>) -> Element {
+fn element(op: BinaryOp, left: SampleValue<'_>, right: SampleValue<'_>) -> Element {
     let known = |value: Out| (Some((value, true)), None);
     let unknown = |a, b| (None, Some(Note::Kinds(a, b)));
     match (left, right) {
-        (Cell::Float(a), Cell::Float(b)) => match arithmetic(op, a, b) {
+        (SampleValue::Float(a), SampleValue::Float(b)) => match arithmetic(op, a, b) {
             Some(value) => known(Out::Float(value)),
             None if op.is_comparison() => (Some((Out::Float(a), compare(op, a, b))), None),
             None => unknown("float", "float"),
         },
-        (Cell::Float(a), Cell::Histogram(h)) => match op {
+        (SampleValue::Float(a), SampleValue::Histogram(h)) => match op {
             BinaryOp::Mul => known(h.scaled(a).compact().into()),
             _ => unknown("float", "histogram"),
         },
-        (Cell::Histogram(h), Cell::Float(b)) => match op {
+        (SampleValue::Histogram(h), SampleValue::Float(b)) => match op {
             BinaryOp::Mul => known(h.scaled(b).compact().into()),
             BinaryOp::Div => known(h.divided(b).compact().into()),
             BinaryOp::TrimUpper | BinaryOp::TrimLower => known(h.trimmed(b, op == BinaryOp::TrimUpper).into()),
             _ => unknown("histogram", "float"),
         },
-        (Cell::Histogram(a), Cell::Histogram(b)) => {
+        (SampleValue::Histogram(a), SampleValue::Histogram(b)) => {
             match op {
                 BinaryOp::Add | BinaryOp::Sub => {}
                 BinaryOp::Equal => return (Some((left.to_out(), a.same_as(b))), None),

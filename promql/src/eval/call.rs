@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::column::{Cell, Column, Out, Row, Vector};
+use super::column::{Column, Out, Row, SampleValue, Vector};
 use super::error::EvalError;
 use super::select::argument_span;
 use super::time::Grid;
-use super::{BYTES_OF_SAMPLE, Evaluator, ResetHints, Val, bare, date};
+use super::{Evaluator, ResetHints, Val, bare, date};
 use crate::ast::{Call, Expr, MatcherOp};
 use crate::histogram::Histogram;
 use crate::labels::Labels;
@@ -98,14 +98,14 @@ impl Evaluator<'_> {
             ("label_replace", [v, dst, repl, src, regex]) => {
                 let texts = (self.text(dst)?, self.text(repl)?, self.text(src)?, self.text(regex)?);
                 let vector = self.vector(v, grid)?;
-                let spend = |bytes| self.count_samples(bytes / BYTES_OF_SAMPLE);
+                let spend = |bytes| self.count_bytes(bytes);
                 super::label::replace(vector, (&texts.0, &texts.1, &texts.2, &texts.3), spend)
             }
             ("label_join", [v, dst, separator, sources @ ..]) => {
                 let (dst, separator) = (self.text(dst)?, self.text(separator)?);
                 let sources: Vec<String> = sources.iter().map(|s| self.text(s)).collect::<Result<_, _>>()?;
                 let vector = self.vector(v, grid)?;
-                let spend = |bytes| self.count_samples(bytes / BYTES_OF_SAMPLE);
+                let spend = |bytes| self.count_bytes(bytes);
                 super::label::join(vector, &dst, &separator, &sources, spend)
             }
             ("sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc", [v, labels @ ..]) => {
@@ -189,7 +189,7 @@ impl Evaluator<'_> {
         for row in vector.into_iter().filter(|row| row.column.has_histograms()) {
             let mut column = Column::empty(grid.steps);
             for step in 0..grid.steps {
-                if let Some(Cell::Histogram(histogram)) = row.column.get(step) {
+                if let Some(SampleValue::Histogram(histogram)) = row.column.get(step) {
                     column.set(step, Out::Float(function(histogram)));
                 }
             }

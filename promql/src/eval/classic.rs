@@ -4,12 +4,12 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::annotation::for_metric;
-use super::column::{Cell, Column, Out, Row, Vector};
+use super::column::{Column, Out, Row, SampleValue, Vector};
 use super::error::EvalError;
 use super::number::go_number;
 use super::select::argument_span;
 use super::time::Grid;
-use super::{Evaluator, bare};
+use super::{Evaluator, Options, bare};
 use crate::ast::Expr;
 use crate::histogram::NanNote;
 use crate::labels::Labels;
@@ -166,9 +166,8 @@ impl Evaluator<'_> {
             let row = &vector[*at];
             let mut column = Column::empty(grid.steps);
             for step in 0..grid.steps {
-                let Some(Cell::Histogram(histogram)) = row.column.get(step) else { continue };
-                let metric = self.noted_name(&row.labels).to_owned();
-                let metric = metric.as_str();
+                let Some(SampleValue::Histogram(histogram)) = row.column.get(step) else { continue };
+                let metric = noted_name(&row.labels, self.options);
                 if let Some(same) = same.filter(|same| !counts(&split.classic[*same].1, step).is_empty()) {
                     let text = "vector contains a mix of classic and native histograms";
                     self.annotations.warn(span, format!("{text}{}", for_metric(metric)));
@@ -185,8 +184,7 @@ impl Evaluator<'_> {
             for step in (0..grid.steps).filter(|step| conflicts.binary_search(step).is_err()) {
                 let counts = counts(buckets, step);
                 if !counts.is_empty() {
-                    let metric = self.noted_name(labels).to_owned();
-                    let value = classic(self, step, counts, &metric);
+                    let value = classic(self, step, counts, noted_name(labels, self.options));
                     column.set(step, Out::Float(value));
                 }
             }
@@ -194,11 +192,6 @@ impl Evaluator<'_> {
         }
         out.retain(|row| !row.column.is_empty());
         out
-    }
-
-    /// The name that notes have: none where names are dropped at once.
-    fn noted_name<'b>(&self, labels: &'b Labels) -> &'b str {
-        if self.options.delayed_name_removal { labels.metric_name() } else { "" }
     }
 
     fn split(&mut self, vector: &Vector, span: Span) -> Split {
@@ -210,7 +203,7 @@ impl Evaluator<'_> {
             }
             let le = row.labels.get("le");
             let Some(bound) = bound(le) else {
-                let of = for_metric(self.noted_name(&row.labels));
+                let of = for_metric(noted_name(&row.labels, self.options));
                 let text = "bucket label \"le\" is missing or has a malformed value of";
                 self.annotations.warn(span, format!("{text} {}{of}", quote(le)));
                 continue;
@@ -226,6 +219,11 @@ impl Evaluator<'_> {
         let native = with_histograms.map(|(at, row)| (at, index.get(&row.labels).copied())).collect();
         Split { classic, native }
     }
+}
+
+/// The name that notes have: none where names are dropped at once.
+fn noted_name<'a>(labels: &'a Labels, options: &Options<'_>) -> &'a str {
+    if options.delayed_name_removal { labels.metric_name() } else { "" }
 }
 
 /// What `le` says; no number is too large for it but infinity.

@@ -36,7 +36,7 @@ pub(super) struct Column {
 
 /// A value at one time.
 #[derive(Clone, Copy, Debug)]
-pub enum Cell<'a> {
+pub enum SampleValue<'a> {
     Float(f64),
     Histogram(&'a Arc<Histogram>),
 }
@@ -54,11 +54,11 @@ impl From<Histogram> for Out {
     }
 }
 
-impl Cell<'_> {
+impl SampleValue<'_> {
     pub(super) fn to_out(self) -> Out {
         match self {
-            Cell::Float(value) => Out::Float(value),
-            Cell::Histogram(histogram) => Out::Histogram(Arc::clone(histogram)),
+            SampleValue::Float(value) => Out::Float(value),
+            SampleValue::Histogram(histogram) => Out::Histogram(Arc::clone(histogram)),
         }
     }
 }
@@ -76,12 +76,12 @@ impl Column {
         self.floats.len()
     }
 
-    pub(super) fn get(&self, step: usize) -> Option<Cell<'_>> {
+    pub(super) fn get(&self, step: usize) -> Option<SampleValue<'_>> {
         let value = *self.floats.get(step)?;
         if !is_stale(value) {
-            return Some(Cell::Float(value));
+            return Some(SampleValue::Float(value));
         }
-        self.histograms.get(step)?.as_ref().map(Cell::Histogram)
+        self.histograms.get(step)?.as_ref().map(SampleValue::Histogram)
     }
 
     pub(super) fn has(&self, step: usize) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::column::{Cell, Collector, Vector};
+use super::column::{Collector, SampleValue, Vector};
 use super::error::EvalError;
 use super::time::Grid;
 use super::{Evaluator, bare};
@@ -87,8 +87,8 @@ impl Evaluator<'_> {
             None => self.shift(None, None)?,
         };
         self.instant_at(&selector, shift, grid, |found| match found.cell {
-            Cell::Float(_) => Some(super::column::Out::Float(found.time as f64)),
-            Cell::Histogram(histogram) => Some(super::column::Out::Histogram(histogram.clone())),
+            SampleValue::Float(_) => Some(super::column::Out::Float(found.time as f64)),
+            SampleValue::Histogram(histogram) => Some(super::column::Out::Histogram(histogram.clone())),
         })
     }
 }
@@ -131,8 +131,8 @@ fn newest(infos: &Vector, step: usize) -> Result<Found<'_>, EvalError> {
     for row in infos {
         let time = match row.column.get(step) {
             None => continue,
-            Some(Cell::Float(time)) => time as i64,
-            Some(Cell::Histogram(_)) => return Err(EvalError::InfoHistogram),
+            Some(SampleValue::Float(time)) => time as i64,
+            Some(SampleValue::Histogram(_)) => return Err(EvalError::InfoHistogram),
         };
         let key = (target(&row.labels), row.labels.metric_name());
         match found.get(&key) {

@@ -6,7 +6,7 @@ use super::column::Out;
 use super::error::EvalError;
 use super::number::{Kahan, Mean, quantile};
 use super::range_call::RangeCall;
-use crate::histogram::{Histogram, HistogramMean, HistogramSum, ResetHint};
+use crate::histogram::{Accumulator, Histogram, HistogramMean, HistogramSum, ResetHint};
 
 type Answer = Result<Option<Out>, EvalError>;
 
@@ -70,57 +70,39 @@ fn uniform<'a>(call: &mut RangeCall<'a>) -> Option<Uniform<'a>> {
     }
 }
 
-fn note_hints(call: &mut RangeCall<'_>, histograms: &[Arc<Histogram>]) {
-    let has = |hint| histograms.iter().any(|h| h.reset_hint == hint);
-    if has(ResetHint::Reset) && has(ResetHint::NotReset) {
-        call.notes.hint_collision(call.span, "aggregation");
-    }
-}
-
 fn sum(call: &mut RangeCall<'_>) -> Option<Out> {
     match uniform(call)? {
         Uniform::Floats(values) => Some(Out::Float(Kahan::of_all(values).total())),
-        Uniform::Histograms(values) => {
-            let (first, rest) = values.split_first()?;
-            let mut sum = HistogramSum::of(first);
-            let mut reconciled = false;
-            for value in rest {
-                let Ok(combined) = sum.add(value) else {
-                    call.notes.mixed_schemas(call.span, call.metric);
-                    return None;
-                };
-                reconciled |= combined.bounds_reconciled;
-            }
-            if reconciled {
-                call.notes.reconciled(call.span, "aggregation");
-            }
-            note_hints(call, values);
-            Some(sum.total().into())
-        }
+        Uniform::Histograms(values) => combined::<HistogramSum>(call, values),
     }
 }
 
 fn average(call: &mut RangeCall<'_>) -> Option<Out> {
     match uniform(call)? {
         Uniform::Floats(values) => Some(Out::Float(Mean::of_all(values))),
-        Uniform::Histograms(values) => {
-            let (first, rest) = values.split_first()?;
-            let mut mean = HistogramMean::of(first);
-            let mut reconciled = false;
-            for value in rest {
-                let Ok(combined) = mean.add(value) else {
-                    call.notes.mixed_schemas(call.span, call.metric);
-                    return None;
-                };
-                reconciled |= combined.bounds_reconciled;
-            }
-            if reconciled {
-                call.notes.reconciled(call.span, "aggregation");
-            }
-            note_hints(call, values);
-            Some(mean.value().into())
-        }
+        Uniform::Histograms(values) => combined::<HistogramMean>(call, values),
     }
+}
+
+/// Where some do not go together, that is all that is said.
+fn combined<A: Accumulator>(call: &mut RangeCall<'_>, histograms: &[Arc<Histogram>]) -> Option<Out> {
+    let (first, rest) = histograms.split_first()?;
+    let (mut all, mut reconciled) = (A::of(first), false);
+    for histogram in rest {
+        let Ok(combined) = all.add(histogram) else {
+            call.notes.mixed_schemas(call.span, call.metric);
+            return None;
+        };
+        reconciled |= combined.bounds_reconciled;
+    }
+    if reconciled {
+        call.notes.reconciled(call.span, "aggregation");
+    }
+    let has = |hint| histograms.iter().any(|h| h.reset_hint == hint);
+    if has(ResetHint::Reset) && has(ResetHint::NotReset) {
+        call.notes.hint_collision(call.span, "aggregation");
+    }
+    Some(all.total().into())
 }
 
 /// The first sample for which `better` is never true of a later one; any number is better than NaN.

@@ -2,7 +2,7 @@
 
 use super::aggregate::groups;
 use super::call::{go_max, go_min};
-use super::column::{Cell, Column, Row, Vector};
+use super::column::{Column, Row, SampleValue, Vector};
 use super::error::EvalError;
 use super::number::go_number;
 use super::time::Grid;
@@ -80,8 +80,8 @@ impl Evaluator<'_> {
         for at in members {
             match vector[*at].column.get(step) {
                 None => {}
-                Some(Cell::Float(value)) => best.add((value, *at)),
-                Some(Cell::Histogram(_)) => has_histograms = true,
+                Some(SampleValue::Float(value)) => best.add((value, *at)),
+                Some(SampleValue::Histogram(_)) => has_histograms = true,
             }
         }
         if has_histograms {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::Series;
-use super::column::{Cell, Column, Out, Row, Vector};
+use super::column::{Column, Out, Row, SampleValue, Vector};
 use super::error::EvalError;
 use super::time::{Grid, Shift};
 use super::{Evaluator, ResetHints, bare};
@@ -19,7 +19,7 @@ pub(super) struct Found<'a> {
     pub(super) time: i64,
     /// When the sample's counter began; 0 for unknown.
     pub(super) start: i64,
-    pub(super) cell: Cell<'a>,
+    pub(super) cell: SampleValue<'a>,
 }
 
 /// Series with all samples that the ranges of a grid's steps need, no stale marker among them.
@@ -297,12 +297,12 @@ fn newest<'a>(floats: Part<'a, f64>, histograms: Part<'a, Arc<Histogram>>) -> Op
     let histogram = histograms.times.last().zip(histograms.values.last());
     match (float, histogram) {
         (Some((time, value)), other) if other.is_none_or(|(t, _)| t < time) => {
-            let found = Found { time: *time, start: floats.start(floats.len() - 1), cell: Cell::Float(*value) };
+            let found = Found { time: *time, start: floats.start(floats.len() - 1), cell: SampleValue::Float(*value) };
             (!is_stale(*value)).then_some(found)
         }
         (_, Some((time, value))) => {
             let start = histograms.start(histograms.len() - 1);
-            (!value.is_stale()).then_some(Found { time: *time, start, cell: Cell::Histogram(value) })
+            (!value.is_stale()).then_some(Found { time: *time, start, cell: SampleValue::Histogram(value) })
         }
         _ => None,
     }
@@ -350,8 +350,8 @@ fn as_series(row: Row, grid: &Grid) -> RangedSeries {
     for step in 0..grid.steps {
         match row.column.get(step) {
             None => {}
-            Some(Cell::Float(value)) => data.floats.push(grid.time(step), value, 0),
-            Some(Cell::Histogram(histogram)) => {
+            Some(SampleValue::Float(value)) => data.floats.push(grid.time(step), value, 0),
+            Some(SampleValue::Histogram(histogram)) => {
                 let mut histogram = Arc::clone(histogram);
                 if matches!(histogram.reset_hint, ResetHint::Reset | ResetHint::NotReset) {
                     Arc::make_mut(&mut histogram).reset_hint = ResetHint::Unknown;

@@ -3,6 +3,15 @@
 use super::{BucketCounts, Combined, Histogram, Incompatible, ResetHint};
 use crate::eval::Kahan;
 
+/// Many histograms that become one.
+pub(crate) trait Accumulator: Sized {
+    fn of(first: &Histogram) -> Self;
+
+    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible>;
+
+    fn total(self) -> Histogram;
+}
+
 /// A sum with a compensation for each of its counts.
 #[derive(Clone, Debug)]
 pub(crate) struct HistogramSum {
@@ -11,12 +20,12 @@ pub(crate) struct HistogramSum {
     lost: Option<Histogram>,
 }
 
-impl HistogramSum {
-    pub(crate) fn of(first: &Histogram) -> HistogramSum {
+impl Accumulator for HistogramSum {
+    fn of(first: &Histogram) -> HistogramSum {
         HistogramSum { sum: first.clone(), lost: None }
     }
 
-    pub(crate) fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
+    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
         // First the layouts: adding no observations changes nothing else.
         let combined = self.sum.add(&other.without_observations())?;
         let layout = self.sum.without_observations();
@@ -42,7 +51,7 @@ impl HistogramSum {
         Ok(combined)
     }
 
-    pub(crate) fn total(self) -> Histogram {
+    fn total(self) -> Histogram {
         let hint = self.sum.reset_hint;
         let mut total = self.sum;
         if let Some(lost) = self.lost.filter(Histogram::is_finite) {
@@ -53,7 +62,9 @@ impl HistogramSum {
         }
         total.compact()
     }
+}
 
+impl HistogramSum {
     fn scaled(&self, factor: f64) -> HistogramSum {
         HistogramSum { sum: self.sum.scaled(factor), lost: self.lost.as_ref().map(|l| l.scaled(factor)) }
     }
@@ -86,12 +97,12 @@ pub(crate) struct HistogramMean {
     count: f64,
 }
 
-impl HistogramMean {
-    pub(crate) fn of(first: &Histogram) -> HistogramMean {
+impl Accumulator for HistogramMean {
+    fn of(first: &Histogram) -> HistogramMean {
         HistogramMean { sum: HistogramSum::of(first), mean: None, count: 1.0 }
     }
 
-    pub(crate) fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
+    fn add(&mut self, other: &Histogram) -> Result<Combined, Incompatible> {
         self.count += 1.0;
         let mut combined = Combined::default();
         if self.mean.is_none() {
@@ -112,7 +123,7 @@ impl HistogramMean {
         Ok(combined)
     }
 
-    pub(crate) fn value(self) -> Histogram {
+    fn total(self) -> Histogram {
         match self.mean {
             Some(mean) => mean.total(),
             None => {

@@ -99,6 +99,13 @@ enum ExportError {
     Interrupted,
 }
 
+impl ExportError {
+    /// Whether who reads the text has read enough, as `head` does.
+    fn is_enough(&self) -> bool {
+        matches!(self, Self::Io { place, error } if place == "-" && error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
 /// What was written.
 #[derive(Debug)]
 struct Summary {
@@ -130,10 +137,8 @@ pub async fn run(options: Options) -> Outcome {
         outcome = work => outcome,
         _ = tokio::signal::ctrl_c() => Err(ExportError::Interrupted),
     };
-    // Who reads the text has read enough, as `head` does.
-    let is_enough = |error: &ExportError| matches!(error, ExportError::Io { place, error } if place == "-" && error.kind() == io::ErrorKind::BrokenPipe);
     let Summary { lines, is_refused } = match outcome {
-        Err(error) if is_enough(&error) => return Ok(ExitCode::SUCCESS),
+        Err(error) if error.is_enough() => return Ok(ExitCode::SUCCESS),
         outcome => outcome.map_err(|error| failed(1, &error))?,
     };
     lines.iter().for_each(|line| eprintln!("{line}"));

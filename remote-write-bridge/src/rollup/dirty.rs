@@ -120,17 +120,14 @@ impl Dirty {
         })
     }
 
-    /// Blocks are those of another zone from now on, and none is made.
-    pub(super) fn begin_blocks(&self, blocks: Blocks, all: Vec<i64>) -> Result<(), DirtyError> {
-        let mut hours = self.lock();
-        hours.blocks = blocks;
-        hours.unmade = all.into_iter().collect();
-        self.save(&hours)
-    }
-
     /// The newest that is not made.
     pub(super) fn next_block(&self) -> Option<i64> {
         self.lock().unmade.last().copied()
+    }
+
+    /// Whether all others are made.
+    pub(super) fn is_last_block(&self, block: i64) -> bool {
+        self.lock().unmade.iter().eq([&block])
     }
 
     /// A block is made.
@@ -156,10 +153,11 @@ impl Dirty {
         if hours.by_hour.len() > before && !hours.is_unknown { self.save(&hours) } else { Ok(()) }
     }
 
-    /// The list was not there; now it is, with these hours and those that came meanwhile. Each block is made with its hours.
-    pub(super) fn begin(&self, all: Vec<i64>, blocks: Blocks) -> Result<(), DirtyError> {
+    /// All of these, and hours that came meanwhile, are to be made from now on.
+    pub(super) fn begin(&self, all: Vec<i64>, blocks: Blocks, unmade: Vec<i64>) -> Result<(), DirtyError> {
         let mut hours = self.lock();
         hours.blocks = blocks;
+        hours.unmade = unmade.into_iter().collect();
         let now = Instant::now();
         for hour in all {
             hours.by_hour.entry(hour).or_insert(Touched { first: now, last: now, generation: 0 });
@@ -223,7 +221,7 @@ mod tests {
         let dirty = Dirty::load(dir.path()).unwrap();
         assert!(dirty.is_unknown());
         dirty.mark([5]).unwrap();
-        dirty.begin(vec![3, 4], Blocks::of_zone(9)).unwrap();
+        dirty.begin(vec![3, 4], Blocks::of_zone(9), vec![]).unwrap();
         let dirty = Dirty::load(dir.path()).unwrap();
         assert_eq!((dirty.is_unknown(), dirty.len()), (false, 3));
         let (hour, generation) = dirty.next(4, NOW, NEVER).unwrap();
@@ -254,9 +252,10 @@ mod tests {
         std::fs::write(dir.path().join(FILE), "[7]").unwrap();
         let dirty = Dirty::load(dir.path()).unwrap();
         assert_eq!((dirty.blocks(), dirty.next_block()), (Blocks::default(), None));
-        dirty.begin_blocks(Blocks::of_zone(8), vec![4, 10, 16]).unwrap();
+        dirty.begin(vec![], Blocks::of_zone(8), vec![4, 10, 16]).unwrap();
         let dirty = Dirty::load(dir.path()).unwrap();
         assert_eq!((dirty.blocks(), dirty.next_block()), (Blocks::of_zone(8), Some(16)));
+        assert!(!dirty.is_last_block(16));
         dirty.made(16).unwrap();
         let missing = Missing { hours: [7].into(), blocks: [10].into() };
         assert_eq!(Dirty::load(dir.path()).unwrap().within(5..=20, Blocks::of_zone(8)), Some(missing));

@@ -190,7 +190,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dirty = Dirty::load(dir.path()).unwrap();
         assert_eq!(Plan::of_windows(&windows(12, 6, 3, 6), &dirty), None, "nothing is known of hours");
-        dirty.begin(vec![], Blocks::default()).unwrap();
+        dirty.begin(vec![], Blocks::default(), vec![]).unwrap();
         let hours = |windows| Plan::of_windows(&windows, &dirty).map(|plan| (plan.hours, plan.thin.is_some()));
         assert_eq!(hours(windows(12, 6, 3, 12)), Some((6, false)));
         assert_eq!(hours(windows(12, 24, 3, 6)), Some((6, true)));
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(hours(windows(13, 6, 3, 6)), Some((1, false)));
         assert_eq!(hours(Windows { end: 60_000, ..windows(0, 6, 3, 6) }), None);
         // In Tokyo a day ends at 15:00.
-        dirty.begin_blocks(Blocks::of_zone(9), vec![]).unwrap();
+        dirty.begin(vec![], Blocks::of_zone(9), vec![]).unwrap();
         let hours = |windows| Plan::of_windows(&windows, &dirty).map(|plan| plan.hours);
         assert_eq!(hours(windows(15, 12, 3, 12)), Some(6));
         assert_eq!(hours(windows(12, 12, 3, 12)), Some(1));
@@ -209,7 +209,7 @@ mod tests {
     fn the_newest_sample_needs_buckets_that_end_with_the_steps() {
         let dir = tempfile::tempdir().unwrap();
         let dirty = Dirty::load(dir.path()).unwrap();
-        dirty.begin(vec![], Blocks::default()).unwrap();
+        dirty.begin(vec![], Blocks::default(), vec![]).unwrap();
         let lookback = |windows: Windows| Windows { range: 300_000, ..windows };
         let plan = Plan::of_newest(&lookback(windows(12, 12, 3, 0)), &dirty).unwrap();
         let thin = plan.thin.unwrap();
