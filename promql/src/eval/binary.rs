@@ -1,6 +1,6 @@
 //! Operators between scalars and vectors.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::annotation::Annotations;
 use super::column::{Collector, Column, Out, Row, SampleValue, Vector, merged};
@@ -87,7 +87,10 @@ impl Evaluator<'_> {
             self.alive()?;
             let (manys, ones) = if swapped { (rights, lefts) } else { (lefts, rights) };
             self.count_samples((manys.len() + 1).saturating_mul(ones.len() + 1))?;
-            let mut rows: Vec<Vec<Option<usize>>> = vec![vec![None; ones.len() + 1]; manys.len() + 1];
+            let mut pairs: Vec<Vec<Option<Pair>>> = vec![vec![None; ones.len() + 1]; manys.len() + 1];
+            // Results with the same labels have the same number; where that was last seen.
+            let mut numbers: HashMap<Labels, usize> = HashMap::new();
+            let mut seen: Vec<Option<usize>> = Vec::new();
             for step in (0..grid.steps).filter(|step| matched_steps[*step]) {
                 let mut single = None;
                 for (at, &index) in ones.iter().enumerate() {
@@ -105,30 +108,19 @@ impl Evaluator<'_> {
                         });
                     }
                 }
-                let mut seen: HashSet<Labels> = HashSet::new();
                 let mut matched = 0;
                 let mut operate = |many_at: Option<(usize, usize)>,
                                    one_at: Option<(usize, usize)>,
                                    last: &mut Option<(usize, Note)>,
                                    out: &mut Collector|
                  -> Result<(), EvalError> {
-                    let from_group = |index: usize, vector: &Vector| signature(&vector[index].labels, matching);
-                    let (many_labels, many_cell, drops) = match (many_at, one_at, fill_many) {
-                        (Some((_, index)), ..) => {
-                            let row = &many[index];
-                            (row.labels.clone(), row.column.get(step), row.drop_name)
-                        }
-                        (None, Some((_, index)), Some(fill)) => {
-                            (from_group(index, one), Some(SampleValue::Float(fill)), false)
-                        }
-                        _ => return Ok(()),
+                    let (many_cell, drops) = match (many_at, fill_many) {
+                        (Some((_, index)), _) => (many[index].column.get(step), many[index].drop_name),
+                        (None, fill) => (fill.map(SampleValue::Float), false),
                     };
-                    let (one_labels, one_cell) = match (one_at, many_at, fill_one) {
-                        (Some((_, index)), ..) => (one[index].labels.clone(), one[index].column.get(step)),
-                        (None, Some((_, index)), Some(fill)) => {
-                            (from_group(index, many), Some(SampleValue::Float(fill)))
-                        }
-                        _ => return Ok(()),
+                    let one_cell = match (one_at, fill_one) {
+                        (Some((_, index)), _) => one[index].column.get(step),
+                        (None, fill) => fill.map(SampleValue::Float),
                     };
                     let (Some(many_cell), Some(one_cell)) = (many_cell, one_cell) else { return Ok(()) };
                     let (a, b) = if swapped { (one_cell, many_cell) } else { (many_cell, one_cell) };
@@ -138,22 +130,39 @@ impl Evaluator<'_> {
                         *last = Some((place, note));
                     }
                     let Some((value, keep)) = value else { return Ok(()) };
-                    let slot = &mut rows[many_at.map_or(manys.len(), |m| m.0)][one_at.map_or(ones.len(), |o| o.0)];
-                    let labels = result_labels(binary, &many_labels, &one_labels);
+                    let slot = &mut pairs[many_at.map_or(manys.len(), |m| m.0)][one_at.map_or(ones.len(), |o| o.0)];
+                    let pair = slot.get_or_insert_with(|| {
+                        let of = |at: Option<(usize, usize)>, vector: &Vector| Some(vector[at?.1].labels.clone());
+                        let of_group = |labels: &Labels| signature(labels, matching);
+                        let (many, one) = match (of(many_at, many), of(one_at, one)) {
+                            (Some(many), Some(one)) => (many, one),
+                            (Some(many), None) => (many.clone(), of_group(&many)),
+                            (None, one) => {
+                                let one = one.unwrap_or_default();
+                                (of_group(&one), one)
+                            }
+                        };
+                        let labels = result_labels(binary, &many, &one);
+                        let next = numbers.len();
+                        Pair { number: *numbers.entry(labels.clone()).or_insert(next), labels, row: None }
+                    });
                     matched += 1;
                     if matching.group.is_none() {
                         if matched > 1 {
                             return Err(EvalError::ManyToOne);
                         }
-                    } else if !seen.insert(labels.clone()) {
-                        return Err(EvalError::GroupNotUnique);
+                    } else {
+                        seen.resize(seen.len().max(pair.number + 1), None);
+                        if seen[pair.number].replace(step) == Some(step) {
+                            return Err(EvalError::GroupNotUnique);
+                        }
                     }
                     let value = match (binary.return_bool, keep) {
                         (true, keep) => Out::Float(f64::from(u8::from(keep))),
                         (false, true) => value,
                         (false, false) => return Ok(()),
                     };
-                    let row = *slot.get_or_insert_with(|| out.row(&labels));
+                    let row = *pair.row.get_or_insert_with(|| out.row(&pair.labels));
                     out.put(row, step, value, drops || binary.return_bool)
                 };
                 for (at, &index) in manys.iter().enumerate() {
@@ -174,6 +183,15 @@ impl Evaluator<'_> {
         self.count_samples(out.len() * grid.steps)?;
         self.renamed(out, false)
     }
+}
+
+/// A series of each side, or of one where the other is filled.
+#[derive(Clone)]
+struct Pair {
+    labels: Labels,
+    number: usize,
+    /// Of the results, once there is one.
+    row: Option<usize>,
 }
 
 /// The labels of a match: those of the side with many series, by the matching labels where each side has one.
