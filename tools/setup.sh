@@ -37,6 +37,9 @@ once() {
 packages=(
   prometheus                       # Prometheus, promtool
   prometheus-alertmanager          # Alertmanager
+  prometheus-node-exporter         # node_exporter
+  openssh-server openssh-client busybox-static # guests, and what signs in to them
+  libwrap0 libnsl2 libtirpc3 libssl3 libgssapi-krb5-2 libkrb5-3 libk5crypto3 libkrb5support0 libkeyutils1 # theirs
   libjs-bootstrap4 libjs-eonasdan-bootstrap-datetimepicker libjs-jquery libjs-jquery-hotkeys libjs-moment
   libjs-moment-timezone libjs-mustache libjs-popper.js libjs-rickshaw libjs-d3 fonts-glyphicons-halflings # its pages
   golang-1.19-go golang-1.19-src   # builds vcsim
@@ -65,9 +68,29 @@ unpack_packages() {
   done
   ln -sfn ../root/usr/bin/prometheus "$tools/bin/prometheus"
   ln -sfn ../root/usr/bin/promtool "$tools/bin/promtool"
+  ln -sfn ../root/usr/bin/prometheus-node-exporter "$tools/bin/node_exporter"
+  with_libraries sbin/sshd
+  with_libraries bin/ssh
+  with_libraries bin/ssh-keygen
+  with_libraries bin/ssh-agent
+  with_libraries bin/ssh-add
+  ln -sfn ../root/bin/busybox "$tools/bin/busybox"
   relocate_alertmanager
   ln -sfn ../root/usr/bin/amtool "$tools/bin/amtool"
   rm -rf "$tools/debs"
+}
+
+# with_libraries PROGRAM: a program in bin that finds the libraries that were unpacked with it.
+with_libraries() {
+  local name=${1##*/}
+  rm -f "$tools/bin/$name"
+  cat >"$tools/bin/$name" <<WRAPPER
+#!/bin/sh
+root=\$(dirname "\$(readlink -f "\$0")")/../root
+export LD_LIBRARY_PATH="\$root/usr/lib/$(uname -m)-linux-gnu"
+exec "\$root/usr/$1" "\$@"
+WRAPPER
+  chmod +x "$tools/bin/$name"
 }
 
 # Debian's Alertmanager opens /usr/share/prometheus/alertmanager/default.tmpl and ends where it is not. That path
@@ -108,7 +131,7 @@ build_cargo_deny() {
 }
 
 [ -e "$tools/bin/vcsim" ] || say "the first run downloads and builds for some minutes (about 400 MB, into target/tools)"
-once packages "${packages[*]} $(declare -f apt unpack_packages relocate_alertmanager)" unpack_packages
+once packages "${packages[*]} $(declare -f apt unpack_packages with_libraries relocate_alertmanager)" unpack_packages
 once vcsim "$(cat tools/vcsim/main.go) $(declare -f build_vcsim)" build_vcsim
 once python "$(cat tools/requirements.txt)" make_venv
 case ${1-} in
