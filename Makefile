@@ -86,6 +86,7 @@ fuzz:
 	    $$3 -max_total_time=$$(( $(MINUTES) * 60 )) -timeout=10 -verbosity=1 && cd ..; }; \
 	fuzz vsphere_xml ../exporter/tests/golden -dict=vsphere.dict && \
 	fuzz vsphere_performance ../exporter/tests/golden -dict=vsphere.dict && \
+	fuzz guest_linux seeds/guest_linux -dict=guest_linux.dict && \
 	fuzz remote_write && \
 	fuzz promql_parse seeds/promql -dict=promql.dict && \
 	fuzz promql_evaluate seeds/promql -dict=promql.dict

@@ -9,13 +9,18 @@ use axum::Router;
 use bytes::Bytes;
 use lynceus_service::tls::ClientTls;
 use lynceus_service::{Daemon, Host};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 use url::Url;
 
 use crate::collect::Estate;
 use crate::config::{Config, VcenterConfig};
+use crate::guest::board::Board;
+use crate::guest::lanes::Lanes;
+use crate::guest::ssh::HostKeys;
+use crate::guest::watch::Shared;
 use crate::ha::{self, Ha};
 use crate::metrics::{Metrics, PREFIX};
 use crate::publish::Published;
@@ -24,12 +29,17 @@ use crate::store::Store;
 use crate::vsphere::{BackOff, Transport};
 use crate::watch::watch;
 
+/// What is open beside connections to guests: to vCenters and hosts, scrapes, the store.
+const OTHER_FILES: u64 = 500;
+
 /// The running exporter. Clones are the same exporter.
 #[derive(Clone)]
 pub struct App {
     host: Host,
     metrics: Metrics,
     targets: Targets,
+    /// The guests, as they are served.
+    board: Board,
     args: Args,
     ha: Option<Arc<Ha>>,
     /// What is configured, and whether it is watched: not where the other exporter of a pair does it.
@@ -39,6 +49,15 @@ pub struct App {
 struct Wanted {
     config: Config,
     watched: bool,
+}
+
+/// A vCenter that can be watched.
+struct Prepared {
+    name: String,
+    settings: Settings,
+    transport: Transport,
+    store: Store,
+    guests: Option<Arc<Shared>>,
 }
 
 /// What the command line says beyond what every daemon knows.
@@ -56,6 +75,7 @@ pub struct Targets(Arc<RwLock<BTreeMap<String, Target>>>);
 
 struct Target {
     settings: Settings,
+    guests: Option<Arc<Shared>>,
     estate: Arc<Estate>,
     pages: Arc<sync::watch::Sender<Published>>,
     stop: CancellationToken,
@@ -77,6 +97,25 @@ impl Settings {
         let rest = Config { vcenters: Vec::new(), ..config };
         let vcenters = config.vcenters.into_iter();
         vcenters.map(|vcenter| Self { authorities: authorities(&vcenter), vcenter, rest: rest.clone() }).collect()
+    }
+}
+
+/// Each connection is a file to the system, which lets a program have 1,024 of them unless it asks for more.
+fn raise_file_limit(connections: usize) {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        Ok((soft, hard))
+    });
+    match raised {
+        Ok((_, hard)) if hard < connections as u64 + OTHER_FILES => {
+            warn!(
+                limit = hard,
+                connections,
+                "fewer files may be open than `guests.max_connections` needs: raise LimitNOFILE or `ulimit -Hn`"
+            );
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "failed to raise the limit of open files"),
     }
 }
 
@@ -151,31 +190,53 @@ impl App {
         let prepared = self.prepare(config)?;
         let mut targets = self.targets.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut old = std::mem::take(&mut *targets);
-        for (name, settings, transport, store) in prepared {
+        for prepared in prepared {
+            let name = prepared.name.clone();
             let target = match old.remove(&name) {
-                Some(target) if target.settings == settings => target,
-                before => self.watch(name.clone(), settings, transport, store, before),
+                Some(target) if target.settings == prepared.settings => target,
+                before => self.watch(prepared, before),
             };
             targets.insert(name, target);
         }
         for (name, target) in old {
             info!(vcenter = name, "no longer watched");
             target.stop.cancel();
+            self.board.withdraw(&name);
         }
         Ok(())
     }
 
-    fn prepare(&self, config: Config) -> anyhow::Result<Vec<(String, Settings, Transport, Store)>> {
+    fn prepare(&self, config: Config) -> anyhow::Result<Vec<Prepared>> {
         let mut prepared = Vec::new();
+        let guests = self.guests(&config)?;
         for settings in Settings::all(config) {
             let name = settings.vcenter.name.clone();
             let back_off = BackOff::of(&settings.rest.collection);
             let transport = Transport::new(settings.vcenter.clone(), back_off, self.metrics.clone())
                 .map_err(|error| anyhow::anyhow!(error.chain()))
                 .with_context(|| format!("failed to set up the vCenter `{name}`"))?;
-            prepared.push((name.clone(), settings, transport, self.store(&name)?));
+            let (store, guests) = (self.store(&name)?, guests.clone());
+            prepared.push(Prepared { name, settings, transport, store, guests });
         }
         Ok(prepared)
+    }
+
+    /// What the guests of all vCenters share: the same as before where nothing of it changed, so that limits stay limits.
+    fn guests(&self, config: &Config) -> anyhow::Result<Option<Arc<Shared>>> {
+        let Some(settings) = config.guests.clone() else { return Ok(None) };
+        let targets = self.targets.0.read().unwrap_or_else(PoisonError::into_inner);
+        let same =
+            targets.values().filter_map(|target| target.guests.as_ref()).find(|shared| shared.settings == settings);
+        if let Some(shared) = same {
+            return Ok(Some(shared.clone()));
+        }
+        let keys = &settings.host_keys;
+        let learned = keys.learn.then(|| self.args.storage_path.join("guest_host_keys"));
+        let keys = HostKeys::load(keys.known_hosts.as_deref(), keys.pinned.clone(), learned)
+            .context("failed to read the host keys of guests")?;
+        let lanes = Lanes::new(settings.max_in_flight, settings.max_connections);
+        raise_file_limit(settings.max_connections);
+        Ok(Some(Arc::new(Shared { settings, lanes, keys: Arc::new(keys), board: self.board.clone() })))
     }
 
     fn store(&self, vcenter: &str) -> anyhow::Result<Store> {
@@ -221,14 +282,8 @@ impl App {
         .await?
     }
 
-    fn watch(
-        &self,
-        vcenter: String,
-        settings: Settings,
-        transport: Transport,
-        store: Store,
-        before: Option<Target>,
-    ) -> Target {
+    fn watch(&self, prepared: Prepared, before: Option<Target>) -> Target {
+        let Prepared { name: vcenter, settings, transport, store, guests } = prepared;
         let waiting = || Published::Waiting("the first collection is under way".to_owned());
         let (pages, ended_before) = match before {
             Some(before) => {
@@ -243,13 +298,14 @@ impl App {
         let (stop, ended) = (self.host.shutdown().child_token(), CancellationToken::new());
         let running = {
             let (estate, pages, stop, ended) = (estate.clone(), pages.clone(), stop.clone(), ended.clone());
+            let guests = guests.clone();
             async move {
                 // The one before stores where it ends, which is where this one begins.
                 if let Some(ended_before) = ended_before {
                     ended_before.cancelled().await;
                 }
                 store.load(&estate);
-                watch(estate, store, pages, stop).await;
+                watch(estate, store, pages, guests, stop).await;
                 ended.cancel();
             }
         };
@@ -260,7 +316,7 @@ impl App {
                 metrics.withdraw(&vcenter);
             }
         });
-        Target { settings, estate, pages, stop, ended }
+        Target { settings, guests, estate, pages, stop, ended }
     }
 }
 
@@ -282,7 +338,15 @@ impl Daemon for App {
         };
         let wanted = Wanted { config: config.clone(), watched: ha.is_none() };
         let wanted = Arc::new(sync::Mutex::new(wanted));
-        let app = Self { host: host.clone(), metrics, targets: Targets::default(), args, ha, wanted };
+        let app = Self {
+            host: host.clone(),
+            metrics,
+            targets: Targets::default(),
+            board: Board::default(),
+            args,
+            ha,
+            wanted,
+        };
         match &app.ha {
             None => app.apply(config)?,
             Some(ha) => {
@@ -297,7 +361,8 @@ impl Daemon for App {
 
     fn router(&self) -> Router {
         let exporter = self.ha.as_ref().map(|ha| ha.name().to_owned());
-        let answers = routes::router(self.targets.clone(), self.args.external_url.clone(), exporter);
+        let answers =
+            routes::router(self.targets.clone(), self.board.clone(), self.args.external_url.clone(), exporter);
         match &self.ha {
             None => answers,
             Some(ha) => ha::router(ha, self.clone(), answers),
@@ -312,6 +377,7 @@ impl Daemon for App {
     fn links() -> &'static [(&'static str, &'static str)] {
         &[
             ("/sd/vcenters", "the vCenters, as targets for Prometheus' HTTP service discovery"),
+            ("/sd/guests", "the guests, as targets for Prometheus' HTTP service discovery"),
             ("/api/v1/events", "the newest events of the vCenters"),
         ]
     }

@@ -116,6 +116,8 @@ pub enum Kind {
     Counter,
     /// Counts observations by size.
     Histogram,
+    /// Not said, as node_exporter does where the kernel does not.
+    Untyped,
 }
 
 impl Kind {
@@ -125,6 +127,7 @@ impl Kind {
             Self::Gauge => "gauge",
             Self::Counter => "counter",
             Self::Histogram => "histogram",
+            Self::Untyped => "untyped",
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct Estate {
     pub mirror_changed: Notify,
     /// VMs may be in the mirror that were not there before.
     pub vms_may_be_new: Notify,
+    /// There is another inventory.
+    pub inventory_changed: Notify,
     /// Something new is in the state.
     pub state_changed: Notify,
     /// Samples or events are in the books that are not stored yet.
@@ -93,6 +95,7 @@ impl Estate {
             metrics,
             mirror_changed: Notify::new(),
             vms_may_be_new: Notify::new(),
+            inventory_changed: Notify::new(),
             state_changed: Notify::new(),
             samples_came: Notify::new(),
             stands_in,
@@ -124,6 +127,7 @@ impl Estate {
             inventory = host.known.adopt(host.host, inventory);
         }
         self.state().replace_inventory(Arc::new(inventory));
+        self.inventory_changed.notify_one();
     }
 
     /// Says whether the inventory is being followed.

@@ -1,5 +1,6 @@
 //! What the user writes in `exporter.yml`, and what the exporter makes of it.
 
+mod guests;
 mod standby;
 
 use std::collections::{BTreeMap, HashSet};
@@ -12,6 +13,7 @@ use url::Url;
 
 pub use standby::{Addresses, StandbyConfig};
 
+use crate::guest::rules::Guests;
 use crate::ha::{HaConfig, RawHa};
 use crate::inventory::Terms;
 use crate::ownership::{Condition, Ownership, Rule, Subject, placeholder};
@@ -48,6 +50,8 @@ pub struct Config {
     pub collection: Collection,
     /// Whose VM is whose, and which labels VMs get.
     pub terms: Terms,
+    /// How guests are collected, where any are.
+    pub guests: Option<Guests>,
     /// The other exporter on the same vCenters, where there is one.
     pub ha: Option<HaConfig>,
 }
@@ -115,6 +119,7 @@ pub struct RawConfig {
     ownership: Vec<RawRule>,
     #[serde(default)]
     info_labels: RawLabels,
+    guests: Option<guests::RawGuests>,
     ha: Option<RawHa>,
 }
 
@@ -191,13 +196,27 @@ impl lynceus_service::Config for Config {
         let RawLabels { tags, attributes } = raw.info_labels;
         info_labels("tags", "tag", &tags, problems);
         info_labels("attributes", "attribute", &attributes, problems);
+        // Options of options: none at all, or one that is wrong.
+        let guests = raw.guests.map(|raw| guests::guests(raw, problems));
         let ha = raw.ha.map(|raw| HaConfig::from_raw(raw, problems));
         let (vcenters, collection) = (vcenters.into_iter().collect::<Option<Vec<_>>>()?, collection?);
         standby::check_after(&vcenters, &collection, problems);
         Some(Self {
             vcenters,
             collection,
-            terms: Terms { ownership, tags, attributes },
+            terms: Terms {
+                ownership,
+                tags,
+                attributes,
+                guests: match &guests {
+                    Some(Some(guests)) => guests.rules.iter().map(|rule| rule.conditions.clone()).collect(),
+                    _ => Vec::new(),
+                },
+            },
+            guests: match guests {
+                Some(guests) => Some(guests?),
+                None => None,
+            },
             ha: match ha {
                 Some(ha) => Some(ha?),
                 None => None,
@@ -317,16 +336,55 @@ fn rule(raw: RawRule, i: usize, problems: &mut Problems) -> Rule {
     if raw.team.is_none() && raw.tier.is_none() {
         problems.push(format!("ownership[{i}]"), "a `team`, a `tier` or both", "neither");
     }
-    let mut conditions = Vec::new();
+    let patterns = Patterns {
+        vm_name: raw.vm_name,
+        folder: raw.folder,
+        resource_pool: raw.resource_pool,
+        tags: raw.tags,
+        attributes: raw.attributes,
+        ..Patterns::default()
+    };
+    let conditions = conditions(&format!("ownership[{i}]"), patterns, problems);
+    let mut rest = raw.team.as_deref().unwrap_or_default();
+    while let Some((_, name, after)) = placeholder(rest) {
+        if !conditions.iter().any(|condition| condition.groups().any(|group| group == name)) {
+            let expected = format!("a pattern of this rule with the group `(?<{name}>...)`");
+            problems.push(key("team"), expected, "none");
+        }
+        rest = after;
+    }
+    Rule { team: raw.team, tier: raw.tier, conditions }
+}
+
+/// What a rule asks of a VM, as it is written.
+#[derive(Default)]
+struct Patterns {
+    os: Option<String>,
+    team: Option<String>,
+    tier: Option<String>,
+    vm_name: Option<String>,
+    folder: Option<String>,
+    resource_pool: Option<String>,
+    tags: BTreeMap<String, String>,
+    attributes: BTreeMap<String, String>,
+}
+
+fn conditions(rule: &str, patterns: Patterns, problems: &mut Problems) -> Vec<Condition> {
+    let Patterns { os, team, tier, vm_name, folder, resource_pool, tags, attributes } = patterns;
+    let key = |name: &str| format!("{rule}.{name}");
     let simple = [
-        ("vm_name", raw.vm_name, Subject::Name),
-        ("folder", raw.folder, Subject::Folder),
-        ("resource_pool", raw.resource_pool, Subject::ResourcePool),
+        ("os", os, Subject::Os),
+        ("team", team, Subject::Team),
+        ("tier", tier, Subject::Tier),
+        ("vm_name", vm_name, Subject::Name),
+        ("folder", folder, Subject::Folder),
+        ("resource_pool", resource_pool, Subject::ResourcePool),
     ];
     let simple = simple.into_iter().filter_map(|(name, pattern, of)| Some((key(name), pattern?, of)));
-    let tags = raw.tags.into_iter().map(|(c, pattern)| (key(&format!("tags.{c}")), pattern, Subject::Tag(c)));
-    let attributes = raw.attributes.into_iter();
+    let tags = tags.into_iter().map(|(c, pattern)| (key(&format!("tags.{c}")), pattern, Subject::Tag(c)));
+    let attributes = attributes.into_iter();
     let attributes = attributes.map(|(a, pattern)| (key(&format!("attributes.{a}")), pattern, Subject::Attribute(a)));
+    let mut conditions = Vec::new();
     for (key, pattern, subject) in simple.chain(tags).chain(attributes) {
         match Condition::new(subject, &pattern) {
             Ok(condition) => conditions.push(condition),
@@ -338,15 +396,7 @@ fn rule(raw: RawRule, i: usize, problems: &mut Problems) -> Rule {
             }
         }
     }
-    let mut rest = raw.team.as_deref().unwrap_or_default();
-    while let Some((_, name, after)) = placeholder(rest) {
-        if !conditions.iter().any(|condition| condition.groups().any(|group| group == name)) {
-            let expected = format!("a pattern of this rule with the group `(?<{name}>...)`");
-            problems.push(key("team"), expected, "none");
-        }
-        rest = after;
-    }
-    Rule { team: raw.team, tier: raw.tier, conditions }
+    conditions
 }
 
 /// Two names that become the same label would make two labels of one name, which Prometheus refuses.

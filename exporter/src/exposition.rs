@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use std::io::{Read, Write};
 
 use bytes::{Buf, Bytes};
-use flate2::Compression;
 use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::{Compression, Crc};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalogue::Metric;
+use crate::catalogue::{Kind, Metric};
 
 /// Longer than any name or path of vSphere. On each line of a VM, a value without a limit would multiply.
 const MAX_LABEL_VALUE: usize = 1024;
@@ -62,12 +62,58 @@ impl Page {
     }
 }
 
+/// A page whose end is written when it is served.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Up to the boundary of a block, after which any other may stand.
+    gzip: Bytes,
+    crc: Crc,
+    length: usize,
+    series: usize,
+}
+
+impl Unfinished {
+    /// The page, with this at its end.
+    pub fn finish(&self, end: &End) -> Page {
+        let mut deflate = DeflateEncoder::new(self.gzip.to_vec(), Compression::new(LEVEL));
+        let mut crc = Crc::new();
+        crc.update(end.text.as_bytes());
+        // Writing to memory cannot fail.
+        let _infallible = deflate.write_all(end.text.as_bytes());
+        let mut gzip = deflate.finish().unwrap_or_default();
+        let mut whole = Crc::new();
+        whole.combine(&self.crc);
+        whole.combine(&crc);
+        // RFC 1952, section 2.3.1.
+        gzip.extend(whole.sum().to_le_bytes());
+        gzip.extend(whole.amount().to_le_bytes());
+        Page { gzip: gzip.into(), length: self.length + end.text.len(), series: self.series + end.series }
+    }
+}
+
+/// The end of such a page.
+#[derive(Debug, Default)]
+pub struct End {
+    text: String,
+    series: usize,
+}
+
+impl End {
+    /// A family of one sample, whose help text has nothing to be escaped.
+    pub fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        // Writing to a String cannot fail.
+        let _infallible = write!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+        self.series += 1;
+    }
+}
+
 /// A page while it is written.
 #[derive(Debug)]
 pub struct Writer {
     /// The metric that is being written.
     text: String,
     gzip: GzEncoder<Vec<u8>>,
+    crc: Crc,
     length: usize,
     series: usize,
     /// In place of the text, where samples are wanted.
@@ -77,7 +123,7 @@ pub struct Writer {
 impl Default for Writer {
     fn default() -> Self {
         let gzip = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
-        Self { text: String::new(), gzip, length: 0, series: 0, samples: None }
+        Self { text: String::new(), gzip, crc: Crc::new(), length: 0, series: 0, samples: None }
     }
 }
 
@@ -93,7 +139,7 @@ pub struct Sample {
 /// The samples of one metric and one object.
 pub struct Series<'a> {
     page: &'a mut Writer,
-    name: &'static str,
+    name: &'a str,
     identity: &'a str,
 }
 
@@ -106,23 +152,29 @@ pub trait State: Copy + PartialEq + 'static {
 }
 
 impl Writer {
-    /// Writes a metric: its head, then what `samples` adds. Nothing where there are no samples.
+    /// Writes a metric of the catalogue.
     pub fn metric(&mut self, metric: &Metric, samples: impl FnOnce(&mut Samples<'_>)) {
+        self.family(metric.name, metric.kind, &metric.full_help(), samples);
+    }
+
+    /// Writes a family: its head, then what `samples` adds. Nothing where there are no samples.
+    pub fn family(&mut self, name: &str, kind: Kind, help: &str, samples: impl FnOnce(&mut Samples<'_>)) {
         let before = self.series;
         self.text.push_str("# HELP ");
-        self.text.push_str(metric.name);
+        self.text.push_str(name);
         self.text.push(' ');
-        escape(&mut self.text, &metric.full_help(), false);
+        escape(&mut self.text, help, false);
         self.text.push_str("\n# TYPE ");
-        self.text.push_str(metric.name);
+        self.text.push_str(name);
         self.text.push(' ');
-        self.text.push_str(metric.kind.as_str());
+        self.text.push_str(kind.as_str());
         self.text.push('\n');
-        samples(&mut Samples { page: self, name: metric.name });
+        samples(&mut Samples { page: self, name });
         if self.series > before {
             self.length += self.text.len();
             // Writing to memory cannot fail.
             let _infallible = self.gzip.write_all(self.text.as_bytes());
+            self.crc.update(self.text.as_bytes());
         }
         self.text.clear();
     }
@@ -132,6 +184,14 @@ impl Writer {
         let mut page = Self { samples: Some(Vec::new()), ..Self::default() };
         samples(&mut Series { page: &mut page, name: "", identity: "" });
         page.samples.unwrap_or_default()
+    }
+
+    /// The page up to here.
+    pub fn pause(mut self) -> Unfinished {
+        // Writing to memory cannot fail.
+        let _infallible = self.gzip.flush();
+        let gzip = Bytes::copy_from_slice(self.gzip.get_ref());
+        Unfinished { gzip, crc: self.crc, length: self.length, series: self.series }
     }
 
     /// The page.
@@ -146,7 +206,7 @@ impl Writer {
 /// The samples of one metric.
 pub struct Samples<'a> {
     page: &'a mut Writer,
-    name: &'static str,
+    name: &'a str,
 }
 
 impl Samples<'_> {
@@ -254,6 +314,20 @@ mod tests {
     use super::*;
     use crate::catalogue::metrics;
     use crate::inventory::VmPower;
+
+    #[test]
+    fn a_page_may_get_its_end_when_it_is_served() {
+        let mut page = Writer::default();
+        page.family("a", Kind::Gauge, "help", |out| out.of("").value(1.0));
+        let page = page.pause();
+        for value in [2.0, 3.0] {
+            let mut end = End::default();
+            end.gauge("b", "help", value);
+            let page = page.finish(&end);
+            let expected = format!("# HELP a help\n# TYPE a gauge\na 1\n# HELP b help\n# TYPE b gauge\nb {value}\n");
+            assert_eq!((page.text(), page.length, page.series), (expected.clone(), expected.len(), 2));
+        }
+    }
 
     fn check(name: &str, samples: impl FnOnce(&mut Samples<'_>), expected: &str) {
         let mut page = Writer::default();

@@ -28,7 +28,7 @@ pub use snapshots::Snapshots;
 pub use states::{
     AdapterState, Automation, DatastoreMaintenance, HostConnection, HostPower, PathState, Status, ToolsState, VmPower,
 };
-pub use vm::label_name;
+pub use vm::{label_name, os_family};
 
 /// The objects of a vCenter at one moment.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -153,11 +153,15 @@ pub struct Vm {
     /// Path below the cluster or host; `/` for its root.
     pub resource_pool: String,
     pub guest_os: String,
+    /// The rule about guests that it meets first, counted from 0.
+    pub guest_rule: Option<usize>,
     pub hardware_version: String,
     pub tools_version: String,
     /// What vSphere thinks of that version, such as `current`.
     pub tools_status: String,
     pub address: String,
+    /// All that the guest has.
+    pub addresses: Vec<String>,
     /// Labels from tags and custom attributes that the config asks for.
     pub labels: Vec<(String, String)>,
     pub cpus: Option<u32>,

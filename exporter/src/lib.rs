@@ -16,6 +16,7 @@ pub mod config;
 pub mod dry_run;
 pub mod events;
 pub mod exposition;
+pub mod guest;
 pub mod ha;
 pub mod inventory;
 pub mod last;

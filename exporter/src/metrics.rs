@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
 use crate::catalogue::{self, Class};
+use crate::guest;
 use crate::vsphere::{FailureReason, Method};
 
 /// What all names begin with.
@@ -34,6 +35,12 @@ struct ByCollector {
 struct ByMethod {
     vcenter: String,
     method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByGuestReason {
+    vcenter: String,
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +69,11 @@ struct Families {
     stores_failed: Family<ByVcenter, Counter>,
     page_size: Family<ByVcenter, Gauge>,
     page_series: Family<ByVcenter, Gauge>,
+    guests: Family<ByVcenter, Gauge>,
+    guest_handshakes: Family<ByVcenter, Counter>,
+    guest_collections: Family<ByVcenter, Counter>,
+    guest_collections_failed: Family<ByGuestReason, Counter>,
+    guest_collections_late: Family<ByVcenter, Counter>,
 }
 
 impl Default for Metrics {
@@ -80,6 +92,11 @@ impl Default for Metrics {
             stores_failed: Family::default(),
             page_size: Family::default(),
             page_series: Family::default(),
+            guests: Family::default(),
+            guest_handshakes: Family::default(),
+            guest_collections: Family::default(),
+            guest_collections_failed: Family::default(),
+            guest_collections_late: Family::default(),
         }))
     }
 }
@@ -101,6 +118,11 @@ impl Metrics {
         register(registry, "stores_failed_total", families.stores_failed.clone());
         register(registry, "page_size_bytes", families.page_size.clone());
         register(registry, "page_series", families.page_series.clone());
+        register(registry, "guests", families.guests.clone());
+        register(registry, "guest_handshakes_total", families.guest_handshakes.clone());
+        register(registry, "guest_collections_total", families.guest_collections.clone());
+        register(registry, "guest_collections_failed_total", families.guest_collections_failed.clone());
+        register(registry, "guest_collections_late_total", families.guest_collections_late.clone());
     }
 
     /// Starts all counters of a vCenter at 0, so that the first failure is an increase.
@@ -114,8 +136,14 @@ impl Metrics {
             &self.0.unpaired_series,
             &self.0.unavailable_properties,
             &self.0.stores_failed,
+            &self.0.guest_handshakes,
+            &self.0.guest_collections,
+            &self.0.guest_collections_late,
         ] {
             drop(family.get_or_create(&by_vcenter));
+        }
+        for reason in guest::REASONS {
+            drop(self.0.guest_collections_failed.get_or_create(&ByGuestReason { vcenter: vcenter.to_owned(), reason }));
         }
         for method in Method::ALL.iter().copied().map(Method::as_str) {
             drop(self.0.requests.get_or_create(&ByMethod { vcenter: vcenter.to_owned(), method }));
@@ -138,11 +166,17 @@ impl Metrics {
             &families.unpaired_series,
             &families.unavailable_properties,
             &families.stores_failed,
+            &families.guest_handshakes,
+            &families.guest_collections,
+            &families.guest_collections_late,
         ] {
             family.remove(&by_vcenter);
         }
-        for family in [&families.page_size, &families.page_series] {
+        for family in [&families.page_size, &families.page_series, &families.guests] {
             family.remove(&by_vcenter);
+        }
+        for reason in guest::REASONS {
+            families.guest_collections_failed.remove(&ByGuestReason { vcenter: vcenter.to_owned(), reason });
         }
         for class in Class::ALL {
             families.unavailable_counters.remove(&by_collector(vcenter, class));
@@ -202,6 +236,28 @@ impl Metrics {
     pub(crate) fn page(&self, vcenter: &str, bytes: usize, series: usize) {
         self.0.page_size.get_or_create(&by(vcenter)).set(to_i64(bytes));
         self.0.page_series.get_or_create(&by(vcenter)).set(to_i64(series));
+    }
+}
+
+impl Metrics {
+    pub(crate) fn guests(&self, vcenter: &str, guests: usize) {
+        self.0.guests.get_or_create(&by(vcenter)).set(to_i64(guests));
+    }
+
+    pub(crate) fn guest_handshake(&self, vcenter: &str) {
+        self.0.guest_handshakes.get_or_create(&by(vcenter)).inc();
+    }
+
+    pub(crate) fn guest_collection(&self, vcenter: &str, failure: Option<&'static str>) {
+        self.0.guest_collections.get_or_create(&by(vcenter)).inc();
+        if let Some(reason) = failure {
+            let labels = ByGuestReason { vcenter: vcenter.to_owned(), reason };
+            self.0.guest_collections_failed.get_or_create(&labels).inc();
+        }
+    }
+
+    pub(crate) fn guest_late(&self, vcenter: &str, beats: u64) {
+        self.0.guest_collections_late.get_or_create(&by(vcenter)).inc_by(beats);
     }
 }
 

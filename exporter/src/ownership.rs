@@ -34,6 +34,12 @@ pub struct Condition {
 /// What a condition looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
+    /// The family of the guest's operating system: `linux`, `windows` or `other`.
+    Os,
+    /// Whose the VM is.
+    Team,
+    /// How important it is.
+    Tier,
     /// The VM's name.
     Name,
     /// The path of its folder.
@@ -49,6 +55,12 @@ pub enum Subject {
 /// What the rules may look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
+    /// The family of the guest's operating system.
+    pub os: &'a str,
+    /// Whose it is, once that is known.
+    pub team: &'a str,
+    /// How important it is, once that is known.
+    pub tier: &'a str,
     /// The VM's name.
     pub name: &'a str,
     /// The path of its folder.
@@ -82,6 +94,22 @@ impl Condition {
         Ok(Self { subject, pattern: Regex::new(&format!(r"\A(?:{pattern})\z"))? })
     }
 
+    /// Whether all of these hold.
+    pub fn all_hold(conditions: &[Self], facts: &Facts<'_>) -> bool {
+        let mut groups = HashMap::new();
+        conditions.iter().all(|condition| condition.holds(facts, &mut groups))
+    }
+
+    /// Whether it looks at tags.
+    pub fn is_of_tags(&self) -> bool {
+        matches!(self.subject, Subject::Tag(_))
+    }
+
+    /// Whether it looks at custom attributes.
+    pub fn is_of_attributes(&self) -> bool {
+        matches!(self.subject, Subject::Attribute(_))
+    }
+
     /// The names of the pattern's groups.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.pattern.capture_names().flatten()
@@ -90,6 +118,9 @@ impl Condition {
     /// Whether it holds; if so, adds the groups of the pattern.
     fn holds(&self, facts: &Facts<'_>, groups: &mut HashMap<String, String>) -> bool {
         let mut texts: Box<dyn Iterator<Item = &str>> = match &self.subject {
+            Subject::Os => Box::new(std::iter::once(facts.os)),
+            Subject::Team => Box::new(std::iter::once(facts.team)),
+            Subject::Tier => Box::new(std::iter::once(facts.tier)),
             Subject::Name => Box::new(std::iter::once(facts.name)),
             Subject::Folder => Box::new(std::iter::once(facts.folder)),
             Subject::ResourcePool => Box::new(std::iter::once(facts.resource_pool)),
@@ -129,23 +160,32 @@ impl Ownership {
 
     /// Whether tags have to be known before anything can be said.
     pub fn needs_tags(&self) -> bool {
-        self.subjects().any(|subject| matches!(subject, Subject::Tag(_)))
+        self.conditions().any(Condition::is_of_tags)
     }
 
     /// Whether custom attributes are looked at.
     pub fn needs_attributes(&self) -> bool {
-        self.subjects().any(|subject| matches!(subject, Subject::Attribute(_)))
+        self.conditions().any(Condition::is_of_attributes)
     }
 
-    fn subjects(&self) -> impl Iterator<Item = &Subject> {
-        self.rules.iter().flat_map(|rule| &rule.conditions).map(|condition| &condition.subject)
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.rules.iter().flat_map(|rule| &rule.conditions)
     }
 
     /// Whose a VM is of which only the name is known; `None` where that hangs on something else. A tier that does is
     /// left open.
     pub fn by_name(&self, name: &str) -> Option<Owner> {
         let attributes = BTreeMap::new();
-        let facts = Facts { name, folder: "", resource_pool: "", tags: &[], attributes: &attributes };
+        let facts = Facts {
+            os: "",
+            team: "",
+            tier: "",
+            name,
+            folder: "",
+            resource_pool: "",
+            tags: &[],
+            attributes: &attributes,
+        };
         let (mut team, mut tier) = (None, None);
         for (place, rule) in self.rules.iter().enumerate() {
             let mut groups = HashMap::new();
@@ -234,7 +274,16 @@ mod tests {
     fn owner(rules: Vec<Rule>, name: &str, folder: &str, tags: &[(&str, &str)]) -> Owner {
         let tags: Vec<_> = tags.iter().map(|(category, tag)| ((*category).to_owned(), (*tag).to_owned())).collect();
         let attributes = BTreeMap::from([("Cost".to_owned(), "4711".to_owned())]);
-        let facts = Facts { name, folder, resource_pool: "/", tags: &tags, attributes: &attributes };
+        let facts = Facts {
+            os: "linux",
+            team: "",
+            tier: "",
+            name,
+            folder,
+            resource_pool: "/",
+            tags: &tags,
+            attributes: &attributes,
+        };
         Ownership::new(rules).of(&facts)
     }
 

@@ -3,6 +3,7 @@
 //! Every answer is made from memory. A client that goes away costs nothing.
 
 mod events;
+mod guests;
 mod last;
 mod probe;
 
@@ -20,6 +21,7 @@ use url::Url;
 
 use crate::app::Targets;
 use crate::exposition::Page;
+use crate::guest::board::Board;
 use crate::publish::Published;
 
 const PAGE_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -29,20 +31,23 @@ const JSON_TYPE: &str = "application/json";
 #[derive(Clone)]
 struct Shared {
     targets: Targets,
+    board: Board,
     external_url: Option<Url>,
     /// Name of this exporter of a pair.
     exporter: Option<String>,
 }
 
 /// The routes.
-pub fn router(targets: Targets, external_url: Option<Url>, exporter: Option<String>) -> Router {
+pub fn router(targets: Targets, board: Board, external_url: Option<Url>, exporter: Option<String>) -> Router {
     Router::new()
         .route("/vcenter/{name}/metrics", get(page))
         .route("/sd/vcenters", get(vcenters))
+        .route("/guest/{vcenter}/{vm_id}/metrics", get(guests::page))
+        .route("/sd/guests", get(guests::list))
         .route("/api/v1/events", get(events::list))
         .route("/probe", get(probe::probe))
         .route("/api/v1/last", get(last::last))
-        .with_state(Shared { targets, external_url, exporter })
+        .with_state(Shared { targets, board, external_url, exporter })
 }
 
 #[derive(Deserialize)]

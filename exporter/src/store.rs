@@ -19,7 +19,7 @@ use crate::inventory::Inventory;
 use crate::ledger::{Ledger, StoredLedger};
 
 /// What a file begins with: what it is, and the version of its format.
-const MAGIC: &[u8; 8] = b"lynceus2";
+const MAGIC: &[u8; 8] = b"lynceus3";
 
 /// The file of one vCenter.
 #[derive(Debug)]

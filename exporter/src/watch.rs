@@ -7,13 +7,20 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalogue::Class;
 use crate::collect::{Estate, details, events, follow, performance, tags};
+use crate::guest;
 use crate::publish::{self, Published};
 use crate::standby::Standby;
 use crate::store::Store;
 use crate::vsphere::{Client, TagService};
 
 /// Runs until `stop`, then stores what has to go on, and signs out.
-pub async fn watch(estate: Arc<Estate>, store: Store, pages: Arc<watch::Sender<Published>>, stop: CancellationToken) {
+pub async fn watch(
+    estate: Arc<Estate>,
+    store: Store,
+    pages: Arc<watch::Sender<Published>>,
+    guests: Option<Arc<guest::watch::Shared>>,
+    stop: CancellationToken,
+) {
     // A wait for updates must not have to share its session.
     let (following, asking) = (Client::new(estate.transport.clone()), Client::new(estate.transport.clone()));
     let tagging = TagService::new(estate.transport.clone());
@@ -28,6 +35,7 @@ pub async fn watch(estate: Arc<Estate>, store: Store, pages: Arc<watch::Sender<P
             performance::run(&estate, &asking, Class::Host),
             performance::run(&estate, &asking, Class::Datastore),
             performance::run(&estate, &asking, Class::Cluster),
+            guest::watch::run(&estate, guests.as_ref()),
             publish::run(estate.clone(), pages),
             store.run(&estate),
             standby.run(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::identity::shown_name;
 use super::mirror::{Known, Mirror};
 use super::{Alarm, Allocation, Inventory, Place, Status, hardware, storage, vm};
-use crate::ownership::Ownership;
+use crate::ownership::{Condition, Ownership};
 use crate::vsphere::{MoRef, Value};
 
 /// What the config says about VMs.
@@ -17,17 +17,20 @@ pub struct Terms {
     pub tags: Vec<String>,
     /// Custom attributes that do.
     pub attributes: Vec<String>,
+    /// What the rules about guests ask of a VM, in the order they are tried.
+    pub guests: Vec<Vec<Condition>>,
 }
 
 impl Terms {
     /// Whether tags have to be read.
     pub fn needs_tags(&self) -> bool {
-        !self.tags.is_empty() || self.ownership.needs_tags()
+        !self.tags.is_empty() || self.ownership.needs_tags() || self.guests.iter().flatten().any(Condition::is_of_tags)
     }
 
     /// Whether custom attributes have to be read.
     pub fn needs_attributes(&self) -> bool {
-        !self.attributes.is_empty() || self.ownership.needs_attributes()
+        let of_guests = self.guests.iter().flatten().any(Condition::is_of_attributes);
+        !self.attributes.is_empty() || self.ownership.needs_attributes() || of_guests
     }
 }
 

@@ -30,6 +30,7 @@ const VM: &[&str] = &[
     "guest.toolsVersionStatus2",
     "guest.toolsRunningStatus",
     "guest.ipAddress",
+    "guest.net",
     "guestHeartbeatStatus",
     "snapshot",
 ];

@@ -7,7 +7,7 @@ use super::identity::{Candidate, identify};
 use super::mirror::Known;
 use super::snapshots::{self, Snapshots};
 use super::{FileSystem, Inventory, Object, Status, ToolsState, Vm, VmPower, paths};
-use crate::ownership::Facts;
+use crate::ownership::{Condition, Facts};
 use crate::vsphere::Value;
 
 /// Label names have to be valid in Prometheus; a value is cut where a label would be unreadable.
@@ -37,8 +37,22 @@ pub(super) fn vms(cx: &Cx<'_>, inventory: &mut Inventory) {
         let folder = cx.path(known.reference("parent"), &["Folder"]);
         let resource_pool = cx.path(known.reference("resourcePool"), &["ResourcePool", "VirtualApp"]);
         let (folder_path, pool_path) = (folder.as_str(), resource_pool.as_str());
-        let facts = Facts { name: &name, folder: folder_path, resource_pool: pool_path, tags, attributes: &attributes };
+        // What the guest says of itself is truer than what was chosen when the VM was made.
+        let guest_os = known.text("guest.guestFullName").or_else(|| known.text("config.guestFullName"));
+        let guest_os = guest_os.unwrap_or_default().to_owned();
+        let facts = Facts {
+            os: os_family(&guest_os),
+            team: "",
+            tier: "",
+            name: &name,
+            folder: folder_path,
+            resource_pool: pool_path,
+            tags,
+            attributes: &attributes,
+        };
         let owner = cx.terms.ownership.of(&facts);
+        let facts = Facts { team: &owner.team, tier: &owner.tier, ..facts };
+        let guest_rule = cx.terms.guests.iter().position(|conditions| Condition::all_hold(conditions, &facts));
         let id = uuid.to_ascii_lowercase();
         candidates.push(Candidate { otherwise: format!("{id}:{moref}"), id, moref: moref.clone() });
         let host = known.reference("runtime.host");
@@ -56,16 +70,13 @@ pub(super) fn vms(cx: &Cx<'_>, inventory: &mut Inventory) {
             place: host.map(|host| cx.place(host)).unwrap_or_default(),
             folder,
             resource_pool,
-            // What the guest says of itself is truer than what was chosen when the VM was made.
-            guest_os: known
-                .text("guest.guestFullName")
-                .or_else(|| known.text("config.guestFullName"))
-                .unwrap_or_default()
-                .to_owned(),
+            guest_os,
+            guest_rule,
             hardware_version: known.owned("config.version"),
             tools_version: known.owned("guest.toolsVersion"),
             tools_status: tools_status(known),
             address: known.owned("guest.ipAddress"),
+            addresses: addresses(known.get("guest.net")),
             labels: labels(cx, tags, &attributes),
             cpus: known.parse("config.hardware.numCPU"),
             memory_bytes: mebibytes(known, "config.hardware.memoryMB"),
@@ -86,6 +97,27 @@ pub(super) fn vms(cx: &Cx<'_>, inventory: &mut Inventory) {
     vms.iter_mut().zip(ids).for_each(|(vm, id)| vm.id = id);
     inventory.vms = vms;
     inventory.doubled[Object::Vm as usize] = doubled;
+}
+
+/// The family of an operating system, from its name: `linux`, `windows` or `other`.
+pub fn os_family(name: &str) -> &'static str {
+    const LINUX: [&str; 17] = [
+        "linux", "debian", "ubuntu", "centos", "red hat", "rhel", "suse", "sles", "rocky", "alma", "oracle", "fedora",
+        "photon", "alpine", "mint", "coreos", "flatcar",
+    ];
+    let name = name.to_lowercase();
+    match () {
+        () if name.contains("windows") => "windows",
+        () if LINUX.iter().any(|known| name.contains(known)) => "linux",
+        () => "other",
+    }
+}
+
+/// All that its network interfaces have.
+fn addresses(interfaces: Option<&Value>) -> Vec<String> {
+    let interfaces = interfaces.into_iter().flat_map(Value::fields);
+    let addresses = interfaces.flat_map(|interface| interface.value.all("ipAddress"));
+    addresses.filter_map(|address| Some(address.text()?.to_owned())).collect()
 }
 
 /// `guestToolsSupportedOld` as `supported_old`.

@@ -10,6 +10,13 @@ use lynceus_service::{load, parse_config};
 
 const VCENTER: &str = "vcenters: [{name: vc01, url: 'https://vc01', username: u, password_env: P}]\n";
 
+fn with_guests(more: &str) -> String {
+    format!(
+        "{VCENTER}guests:\n  allowed_networks: [10.0.0.0/8]\n  host_keys: {{ learn: true }}\n\
+         \x20 credentials: {{ key: {{ username: u, private_key_file: k }} }}\n  rules: [{{ credential: key }}]\n{more}"
+    )
+}
+
 fn error(yaml: &str) -> String {
     parse_config::<Config>(yaml, Path::new("exporter.yml")).map(|_| ()).unwrap_err().to_string()
 }
@@ -32,8 +39,24 @@ fn the_example_is_valid_and_shows_the_defaults() {
         )
     };
     assert_eq!(limits(&example, 0), limits(&plain, 0));
+    let (shown, least) =
+        (example.guests.clone().unwrap(), parse_config::<Config>(&with_guests(""), Path::new("x")).unwrap());
+    let least = least.guests.unwrap();
+    assert_eq!((shown.limits, shown.max_in_flight, shown.max_connections), (least.limits, 100, least.max_connections));
+    let (shown, least) = (shown.rules[1].how.clone().unwrap(), least.rules[0].how.clone().unwrap());
+    assert_eq!((shown.port, shown.interval, shown.wanted), (least.port, least.interval, least.wanted));
+    assert_eq!(shown.networks.len(), 2);
     let attributes = BTreeMap::new();
-    let facts = Facts { name: "db-1", folder: "/", resource_pool: "/", tags: &[], attributes: &attributes };
+    let facts = Facts {
+        os: "",
+        team: "",
+        tier: "",
+        name: "db-1",
+        folder: "/",
+        resource_pool: "/",
+        tags: &[],
+        attributes: &attributes,
+    };
     assert_eq!(example.terms.ownership.of(&facts).team, "red");
 }
 
@@ -167,4 +190,18 @@ fn what_is_wrong_with_a_standby_source_is_told() {
         "username: u, password_env: P, max_hosts_at_once: 0",
     ];
     insta::assert_snapshot!(cases.map(|lines| error(&standby(lines))).join("\n"));
+}
+
+#[test]
+fn what_is_wrong_with_guests_is_told() {
+    let yaml = format!(
+        "{VCENTER}guests:\n  allowed_networks: [10.0.0.0/8, ten]\n  interval: 0s\n  max_in_flight: 0\n\
+         \x20 host_keys: {{ pinned: [abc] }}\n  credentials:\n    none: {{ username: u }}\n\
+         \x20   half: {{ username: '', certificate_file: c, password_file: a, password_env: B }}\n  rules:\n\
+         \x20   - {{ os: 'lin(ux', credential: non }}\n    - {{ skip: true, credential: none }}\n\
+         \x20   - {{ credential: none, port: 0, networks: [192.168.0.0/16] }}\n    - {{}}\n"
+    );
+    insta::assert_snapshot!(error(&yaml));
+    let nothing = format!("{VCENTER}guests: {{ allowed_networks: [] }}\n");
+    insta::assert_snapshot!("guests_without_networks_or_keys", error(&nothing));
 }
