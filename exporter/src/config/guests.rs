@@ -1,6 +1,6 @@
 //! What the user writes about guests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ pub(super) fn guests(raw: RawGuests, problems: &mut Problems) -> Option<Guests> 
     let max_connections = within(raw.max_connections, key("max_connections"), MAX_CONNECTIONS, 1, 50_000, problems);
     let host_keys = host_keys(raw.host_keys, problems);
     let credentials = raw.credentials.into_iter();
-    let credentials: HashMap<_, _> = credentials
+    let credentials: BTreeMap<_, _> = credentials
         .map(|(name, raw)| (name.clone(), credential(&key(&format!("credentials.{name}")), raw, problems)))
         .collect();
     // What hangs on it is checked all the same.
@@ -143,8 +143,8 @@ pub(super) fn guests(raw: RawGuests, problems: &mut Problems) -> Option<Guests> 
 struct Defaults {
     allowed: Vec<IpNet>,
     interval: Duration,
-    credentials: HashMap<String, Login>,
-    scripts: HashMap<String, Script>,
+    credentials: BTreeMap<String, Login>,
+    scripts: BTreeMap<String, Script>,
 }
 
 fn script(name: String, raw: RawScript, interval: Duration, problems: &mut Problems) -> Option<Script> {
