@@ -142,6 +142,7 @@ impl Metrics {
         ] {
             drop(family.get_or_create(&by_vcenter));
         }
+        drop(self.0.guests.get_or_create(&by_vcenter));
         for reason in guest::REASONS {
             drop(self.0.guest_collections_failed.get_or_create(&ByGuestReason { vcenter: vcenter.to_owned(), reason }));
         }
