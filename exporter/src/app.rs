@@ -9,17 +9,14 @@ use axum::Router;
 use bytes::Bytes;
 use lynceus_service::tls::ClientTls;
 use lynceus_service::{Daemon, Host};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 use url::Url;
 
 use crate::collect::Estate;
 use crate::config::{Config, VcenterConfig};
 use crate::guest::board::Board;
-use crate::guest::lanes::Lanes;
-use crate::guest::ssh::HostKeys;
 use crate::guest::watch::Shared;
 use crate::ha::{self, Ha};
 use crate::metrics::{Metrics, PREFIX};
@@ -28,9 +25,6 @@ use crate::routes;
 use crate::store::Store;
 use crate::vsphere::{BackOff, Transport};
 use crate::watch::watch;
-
-/// What is open beside connections to guests: to vCenters and hosts, scrapes, the store.
-const OTHER_FILES: u64 = 500;
 
 /// The running exporter. Clones are the same exporter.
 #[derive(Clone)]
@@ -100,25 +94,6 @@ impl Settings {
     }
 }
 
-/// Each connection is a file to the system, which lets a program have 1,024 of them unless it asks for more.
-fn raise_file_limit(connections: usize) {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
-        Ok((soft, hard))
-    });
-    match raised {
-        Ok((_, hard)) if hard < connections as u64 + OTHER_FILES => {
-            warn!(
-                limit = hard,
-                connections,
-                "fewer files may be open than `guests.max_connections` needs: raise LimitNOFILE or `ulimit -Hn`"
-            );
-        }
-        Ok(_) => {}
-        Err(error) => warn!(%error, "failed to raise the limit of open files"),
-    }
-}
-
 /// Unreadable counts as none: setting up the client says what is wrong with it.
 fn authorities(vcenter: &VcenterConfig) -> Vec<Option<Vec<u8>>> {
     let of_hosts = vcenter.standby.as_ref().map(|standby| &standby.tls);
@@ -151,6 +126,12 @@ impl Targets {
     /// All names.
     pub fn names(&self) -> Vec<String> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Whether guests are collected.
+    pub fn have_guests(&self) -> bool {
+        let targets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        targets.values().any(|target| target.guests.is_some())
     }
 
     /// What is known of this vCenter, or of all.
@@ -230,13 +211,8 @@ impl App {
         if let Some(shared) = same {
             return Ok(Some(shared.clone()));
         }
-        let keys = &settings.host_keys;
-        let learned = keys.learn.then(|| self.args.storage_path.join("guest_host_keys"));
-        let keys = HostKeys::load(keys.known_hosts.as_deref(), keys.pinned.clone(), learned)
-            .context("failed to read the host keys of guests")?;
-        let lanes = Lanes::new(settings.max_in_flight, settings.max_connections);
-        raise_file_limit(settings.max_connections);
-        Ok(Some(Arc::new(Shared { settings, lanes, keys: Arc::new(keys), board: self.board.clone() })))
+        let shared = Shared::open(settings, &self.args.storage_path, self.board.clone());
+        Ok(Some(Arc::new(shared.context("failed to read the host keys of guests")?)))
     }
 
     fn store(&self, vcenter: &str) -> anyhow::Result<Store> {

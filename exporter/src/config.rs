@@ -336,15 +336,12 @@ fn rule(raw: RawRule, i: usize, problems: &mut Problems) -> Rule {
     if raw.team.is_none() && raw.tier.is_none() {
         problems.push(format!("ownership[{i}]"), "a `team`, a `tier` or both", "neither");
     }
-    let patterns = Patterns {
-        vm_name: raw.vm_name,
-        folder: raw.folder,
-        resource_pool: raw.resource_pool,
-        tags: raw.tags,
-        attributes: raw.attributes,
-        ..Patterns::default()
-    };
-    let conditions = conditions(&format!("ownership[{i}]"), patterns, problems);
+    let patterns = [
+        ("vm_name", raw.vm_name, Subject::Name),
+        ("folder", raw.folder, Subject::Folder),
+        ("resource_pool", raw.resource_pool, Subject::ResourcePool),
+    ];
+    let conditions = conditions(&format!("ownership[{i}]"), patterns, raw.tags, raw.attributes, problems);
     let mut rest = raw.team.as_deref().unwrap_or_default();
     while let Some((_, name, after)) = placeholder(rest) {
         if !conditions.iter().any(|condition| condition.groups().any(|group| group == name)) {
@@ -356,31 +353,16 @@ fn rule(raw: RawRule, i: usize, problems: &mut Problems) -> Rule {
     Rule { team: raw.team, tier: raw.tier, conditions }
 }
 
-/// What a rule asks of a VM, as it is written.
-#[derive(Default)]
-struct Patterns {
-    os: Option<String>,
-    team: Option<String>,
-    tier: Option<String>,
-    vm_name: Option<String>,
-    folder: Option<String>,
-    resource_pool: Option<String>,
+/// What a rule asks of a VM: patterns by the key that they are written under, and those of tags and attributes.
+fn conditions(
+    rule: &str,
+    patterns: impl IntoIterator<Item = (&'static str, Option<String>, Subject)>,
     tags: BTreeMap<String, String>,
     attributes: BTreeMap<String, String>,
-}
-
-fn conditions(rule: &str, patterns: Patterns, problems: &mut Problems) -> Vec<Condition> {
-    let Patterns { os, team, tier, vm_name, folder, resource_pool, tags, attributes } = patterns;
+    problems: &mut Problems,
+) -> Vec<Condition> {
     let key = |name: &str| format!("{rule}.{name}");
-    let simple = [
-        ("os", os, Subject::Os),
-        ("team", team, Subject::Team),
-        ("tier", tier, Subject::Tier),
-        ("vm_name", vm_name, Subject::Name),
-        ("folder", folder, Subject::Folder),
-        ("resource_pool", resource_pool, Subject::ResourcePool),
-    ];
-    let simple = simple.into_iter().filter_map(|(name, pattern, of)| Some((key(name), pattern?, of)));
+    let simple = patterns.into_iter().filter_map(|(name, pattern, of)| Some((key(name), pattern?, of)));
     let tags = tags.into_iter().map(|(c, pattern)| (key(&format!("tags.{c}")), pattern, Subject::Tag(c)));
     let attributes = attributes.into_iter();
     let attributes = attributes.map(|(a, pattern)| (key(&format!("attributes.{a}")), pattern, Subject::Attribute(a)));

@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 
 use bytes::{Buf, Bytes};
 use flate2::read::GzDecoder;
-use flate2::write::{DeflateEncoder, GzEncoder};
+use flate2::write::DeflateEncoder;
 use flate2::{Compression, Crc};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -23,6 +23,10 @@ const SHOWN_OF_LONG: usize = 200;
 
 /// Fast: the page is read once. A better level takes five times the time for a tenth less.
 const LEVEL: u32 = 1;
+
+/// RFC 1952, section 2.3: deflate, no name, no time, fast, an unknown system. What comes after is its trailer: the CRC and
+/// the length.
+const GZIP_HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 
 /// Of a page that is not wanted compressed so much is in memory at a time.
 const PART: usize = 64 << 10;
@@ -68,26 +72,19 @@ pub struct Unfinished {
     /// Up to the boundary of a block, after which any other may stand.
     gzip: Bytes,
     crc: Crc,
-    length: usize,
     series: usize,
 }
 
 impl Unfinished {
     /// The page, with this at its end.
     pub fn finish(&self, end: &End) -> Page {
-        let mut deflate = DeflateEncoder::new(self.gzip.to_vec(), Compression::new(LEVEL));
         let mut crc = Crc::new();
-        crc.update(end.text.as_bytes());
-        // Writing to memory cannot fail.
-        let _infallible = deflate.write_all(end.text.as_bytes());
-        let mut gzip = deflate.finish().unwrap_or_default();
-        let mut whole = Crc::new();
-        whole.combine(&self.crc);
-        whole.combine(&crc);
-        // RFC 1952, section 2.3.1.
-        gzip.extend(whole.sum().to_le_bytes());
-        gzip.extend(whole.amount().to_le_bytes());
-        Page { gzip: gzip.into(), length: self.length + end.text.len(), series: self.series + end.series }
+        crc.combine(&self.crc);
+        let deflate = DeflateEncoder::new(self.gzip.to_vec(), Compression::new(LEVEL));
+        let series = self.series + end.series;
+        let mut page = Writer { text: String::new(), deflate, crc, series, samples: None };
+        page.compress(&end.text);
+        page.finish()
     }
 }
 
@@ -112,9 +109,9 @@ impl End {
 pub struct Writer {
     /// The metric that is being written.
     text: String,
-    gzip: GzEncoder<Vec<u8>>,
+    deflate: DeflateEncoder<Vec<u8>>,
+    /// Of all that was compressed, with its length.
     crc: Crc,
-    length: usize,
     series: usize,
     /// In place of the text, where samples are wanted.
     samples: Option<Vec<Sample>>,
@@ -122,8 +119,8 @@ pub struct Writer {
 
 impl Default for Writer {
     fn default() -> Self {
-        let gzip = GzEncoder::new(Vec::new(), Compression::new(LEVEL));
-        Self { text: String::new(), gzip, crc: Crc::new(), length: 0, series: 0, samples: None }
+        let deflate = DeflateEncoder::new(GZIP_HEAD.to_vec(), Compression::new(LEVEL));
+        Self { text: String::new(), deflate, crc: Crc::new(), series: 0, samples: None }
     }
 }
 
@@ -171,12 +168,17 @@ impl Writer {
         self.text.push('\n');
         samples(&mut Samples { page: self, name });
         if self.series > before {
-            self.length += self.text.len();
-            // Writing to memory cannot fail.
-            let _infallible = self.gzip.write_all(self.text.as_bytes());
-            self.crc.update(self.text.as_bytes());
+            let text = std::mem::take(&mut self.text);
+            self.compress(&text);
+            self.text = text;
         }
         self.text.clear();
+    }
+
+    fn compress(&mut self, text: &str) {
+        // Writing to memory cannot fail.
+        let _infallible = self.deflate.write_all(text.as_bytes());
+        self.crc.update(text.as_bytes());
     }
 
     /// The samples of one metric and one object, in place of text.
@@ -189,17 +191,18 @@ impl Writer {
     /// The page up to here.
     pub fn pause(mut self) -> Unfinished {
         // Writing to memory cannot fail.
-        let _infallible = self.gzip.flush();
-        let gzip = Bytes::copy_from_slice(self.gzip.get_ref());
-        Unfinished { gzip, crc: self.crc, length: self.length, series: self.series }
+        let _infallible = self.deflate.flush();
+        Unfinished { gzip: Bytes::copy_from_slice(self.deflate.get_ref()), crc: self.crc, series: self.series }
     }
 
     /// The page.
     pub fn finish(self) -> Page {
-        let mut gzip = self.gzip.finish().unwrap_or_default();
+        let mut gzip = self.deflate.finish().unwrap_or_default();
+        gzip.extend(self.crc.sum().to_le_bytes());
+        gzip.extend(self.crc.amount().to_le_bytes());
         // It lives until the next one, while the room that it grew into is of use to nobody.
         gzip.shrink_to_fit();
-        Page { gzip: Bytes::from(gzip), length: self.length, series: self.series }
+        Page { gzip: Bytes::from(gzip), length: self.crc.amount() as usize, series: self.series }
     }
 }
 

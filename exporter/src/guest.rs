@@ -11,6 +11,7 @@ pub mod reading;
 pub mod rules;
 pub mod scripts;
 pub mod ssh;
+pub mod visits;
 pub mod watch;
 
 /// Why a collection can fail: the label `reason`.

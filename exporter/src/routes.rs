@@ -7,6 +7,8 @@ mod guests;
 mod last;
 mod probe;
 
+use std::collections::BTreeMap;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
@@ -129,25 +131,7 @@ fn refuse(status: StatusCode, text: String) -> Response {
 #[derive(Serialize)]
 struct Target {
     targets: [String; 1],
-    labels: Labels,
-}
-
-#[derive(Serialize)]
-struct Labels {
-    #[serde(rename = "__metrics_path__")]
-    metrics_path: String,
-    #[serde(rename = "__scheme__", skip_serializing_if = "Option::is_none")]
-    scheme: Option<String>,
-    #[serde(rename = "__param_shard", skip_serializing_if = "Option::is_none")]
-    shard_parameter: Option<String>,
-    /// Tells targets apart; the documentation says how it is kept off the samples.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shard: Option<String>,
-    /// The same: which of two it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exporter: Option<String>,
-    instance: String,
-    vcenter: String,
+    labels: BTreeMap<&'static str, String>,
 }
 
 /// All vCenters, once one of them was collected: Prometheus keeps its targets on an error and drops them on an empty
@@ -160,17 +144,14 @@ async fn vcenters(State(shared): State<Shared>, headers: HeaderMap) -> Response 
         let text = "the request has no usable `Host` header; set `--web.external-url`\n";
         return refuse(StatusCode::BAD_REQUEST, text.to_owned());
     };
-    let target = |name: &str, shard: Option<String>| Target {
-        targets: [base.address.clone()],
-        labels: Labels {
-            metrics_path: format!("{}/vcenter/{name}/metrics", base.prefix),
-            scheme: base.scheme.clone(),
-            shard_parameter: shard.clone(),
-            shard,
-            exporter: shared.exporter.clone(),
-            instance: name.to_owned(),
-            vcenter: name.to_owned(),
-        },
+    let target = |name: &str, shard: Option<String>| {
+        let labels = [("instance", name.to_owned()), ("vcenter", name.to_owned())];
+        let mut target = base.target(&format!("/vcenter/{name}/metrics"), &shared, labels);
+        if let Some(shard) = shard {
+            // The second tells targets apart; the documentation says how it is kept off the samples.
+            target.labels.extend([("__param_shard", shard.clone()), ("shard", shard)]);
+        }
+        target
     };
     let mut targets = Vec::new();
     for (name, shards) in shared.targets.shards() {
@@ -211,5 +192,15 @@ impl Base {
             return None;
         }
         Some(Self { address: authority.to_string(), prefix: String::new(), scheme: None })
+    }
+
+    /// The target of a page of this exporter.
+    fn target(&self, path: &str, shared: &Shared, labels: impl IntoIterator<Item = (&'static str, String)>) -> Target {
+        let mut labels: BTreeMap<_, _> = labels.into_iter().collect();
+        labels.insert("__metrics_path__", format!("{}{path}", self.prefix));
+        labels.extend(self.scheme.clone().map(|scheme| ("__scheme__", scheme)));
+        // Which of two it was: kept off the samples too.
+        labels.extend(shared.exporter.clone().map(|name| ("exporter", name)));
+        Target { targets: [self.address.clone()], labels }
     }
 }

@@ -9,11 +9,12 @@ use lynceus_service::{Problems, SecretSource};
 use russh::keys::ssh_key::Fingerprint;
 use serde::Deserialize;
 
-use super::{Patterns, conditions, duration, within};
+use super::{conditions, duration, within};
 use crate::guest::linux::Wanted;
 use crate::guest::rules::{Guests, HostKeySettings, How, Rule};
 use crate::guest::scripts::{Script, Source};
-use crate::guest::ssh::{Key, Limits, Login};
+use crate::guest::ssh::{HostKeys, Key, Limits, Login};
+use crate::ownership::Subject;
 
 /// As long as REQUIREMENTS gives a guest to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,6 +27,8 @@ const MAX_CONNECTIONS: usize = 5000;
 /// A guest with 4,096 processes and 256 file systems prints less than 2 MB.
 const MAX_RESPONSE_BYTES: usize = 4 << 20;
 const PORT: usize = 22;
+
+const KNOWN_HOSTS: &str = "guests.host_keys.known_hosts";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,7 +131,7 @@ pub(super) fn guests(raw: RawGuests, problems: &mut Problems) -> Option<Guests> 
     let default_interval = interval.unwrap_or(INTERVAL);
     let scripts = raw.scripts.into_iter().filter_map(|(name, raw)| script(name, raw, default_interval, problems));
     let scripts = scripts.map(|script| (script.name.clone(), script)).collect();
-    let defaults = Defaults { allowed: allowed.unwrap_or_default(), interval: default_interval, credentials, scripts };
+    let defaults = Defaults { allowed, interval: default_interval, credentials, scripts };
     let rules: Vec<_> = raw.rules.into_iter().enumerate().map(|(i, raw)| rule(raw, i, &defaults, problems)).collect();
     interval?;
     Some(Guests {
@@ -136,7 +139,7 @@ pub(super) fn guests(raw: RawGuests, problems: &mut Problems) -> Option<Guests> 
         limits: Limits { connect: connect?, command: command?, bytes: bytes? },
         max_in_flight: max_in_flight?,
         max_connections: max_connections?,
-        host_keys: host_keys?,
+        host_keys,
     })
 }
 
@@ -162,17 +165,16 @@ fn script(name: String, raw: RawScript, interval: Duration, problems: &mut Probl
     Some(Script { name, source: source?, interval: interval? })
 }
 
-fn networks(key: &str, texts: &[String], problems: &mut Problems) -> Option<Vec<IpNet>> {
-    let mut network = |(i, text): (usize, &String)| match text.parse::<IpNet>() {
-        Ok(network) => Some(network),
-        Err(_) => {
+/// Those that are networks.
+fn networks(key: &str, texts: &[String], problems: &mut Problems) -> Vec<IpNet> {
+    let network = |(i, text): (usize, &String)| {
+        let network = text.parse().ok();
+        if network.is_none() {
             problems.push(format!("{key}[{i}]"), "a network such as `10.20.0.0/16`", format!("`{text}`"));
-            None
         }
+        network
     };
-    // All of them, so that each that is wrong is told.
-    let found: Vec<_> = texts.iter().enumerate().map(&mut network).collect();
-    found.into_iter().collect()
+    texts.iter().enumerate().filter_map(network).collect()
 }
 
 fn credential(key: &str, raw: RawCredential, problems: &mut Problems) -> Login {
@@ -203,37 +205,40 @@ fn credential(key: &str, raw: RawCredential, problems: &mut Problems) -> Login {
     Login { username: raw.username, key: private_key, agent, password }
 }
 
-fn host_keys(raw: RawHostKeys, problems: &mut Problems) -> Option<HostKeySettings> {
-    let mut fingerprint = |(i, text): (usize, String)| match text.parse::<Fingerprint>() {
-        Ok(fingerprint) if fingerprint.is_sha256() => Some(fingerprint),
-        _ => {
-            let expected = "a fingerprint as `ssh-keygen -l` prints it, such as `SHA256:k3Jx…`";
-            problems.push(format!("guests.host_keys.pinned[{i}]"), expected, format!("`{text}`"));
-            None
+fn host_keys(raw: RawHostKeys, problems: &mut Problems) -> HostKeySettings {
+    let mut pinned = Vec::new();
+    for (i, text) in raw.pinned.iter().enumerate() {
+        match text.parse::<Fingerprint>() {
+            Ok(fingerprint) if fingerprint.is_sha256() => pinned.push(fingerprint),
+            _ => {
+                let expected = "a fingerprint as `ssh-keygen -l` prints it, such as `SHA256:k3Jx…`";
+                problems.push(format!("guests.host_keys.pinned[{i}]"), expected, format!("`{text}`"));
+            }
         }
-    };
-    let pinned: Vec<_> = raw.pinned.into_iter().enumerate().map(&mut fingerprint).collect();
-    let known_hosts = raw.known_hosts.and_then(|file| problems.path("guests.host_keys.known_hosts", &file));
-    if known_hosts.is_none() && pinned.is_empty() && !raw.learn {
+    }
+    let known_hosts = raw.known_hosts.and_then(|file| problems.path(KNOWN_HOSTS, &file));
+    if let Some(path) = known_hosts.clone() {
+        let check = move || HostKeys::load(Some(&path), Vec::new(), None).map(drop).map_err(|error| error.to_string());
+        problems.when_loaded(KNOWN_HOSTS, "a file of host keys, in the format of sshd(8)", check);
+    }
+    if known_hosts.is_none() && raw.pinned.is_empty() && !raw.learn {
         let expected = "`known_hosts`, `pinned` or `learn: true`: without any of them no guest can be known";
         problems.push("guests.host_keys", expected, "none of them");
     }
-    Some(HostKeySettings { known_hosts, pinned: pinned.into_iter().collect::<Option<_>>()?, learn: raw.learn })
+    HostKeySettings { known_hosts, pinned, learn: raw.learn }
 }
 
 fn rule(raw: RawGuestRule, i: usize, defaults: &Defaults, problems: &mut Problems) -> Option<Rule> {
     let key = |name: &str| format!("guests.rules[{i}].{name}");
-    let patterns = Patterns {
-        os: raw.os,
-        team: raw.team,
-        tier: raw.tier,
-        vm_name: raw.vm_name,
-        folder: raw.folder,
-        resource_pool: raw.resource_pool,
-        tags: raw.tags,
-        attributes: raw.attributes,
-    };
-    let conditions = conditions(&format!("guests.rules[{i}]"), patterns, problems);
+    let patterns = [
+        ("os", raw.os, Subject::Os),
+        ("team", raw.team, Subject::Team),
+        ("tier", raw.tier, Subject::Tier),
+        ("vm_name", raw.vm_name, Subject::Name),
+        ("folder", raw.folder, Subject::Folder),
+        ("resource_pool", raw.resource_pool, Subject::ResourcePool),
+    ];
+    let conditions = conditions(&format!("guests.rules[{i}]"), patterns, raw.tags, raw.attributes, problems);
     if raw.skip {
         if raw.credential.is_some() {
             problems.push(key("skip"), "`skip` or `credential`", "both");
@@ -257,11 +262,10 @@ fn rule(raw: RawGuestRule, i: usize, defaults: &Defaults, problems: &mut Problem
     let port = within(raw.port, key("port"), PORT, 1, 65_535, problems);
     let interval = duration(raw.interval, key("interval"), defaults.interval, problems);
     let networks = match raw.networks {
-        None => Some(defaults.allowed.clone()),
+        None => defaults.allowed.clone(),
         Some(texts) => networks(&key("networks"), &texts, problems),
     };
-    if let Some(outside) = networks.iter().flatten().find(|one| !defaults.allowed.iter().any(|all| all.contains(*one)))
-    {
+    if let Some(outside) = networks.iter().find(|one| !defaults.allowed.iter().any(|all| all.contains(*one))) {
         problems.push(key("networks"), "networks within `guests.allowed_networks`", format!("`{outside}`"));
     }
     let mut scripts = Vec::new();
@@ -275,6 +279,6 @@ fn rule(raw: RawGuestRule, i: usize, defaults: &Defaults, problems: &mut Problem
     }
     let wanted = Wanted { network_file_systems: raw.network_file_systems, processes: raw.processes, units: raw.units };
     let port = u16::try_from(port?).ok()?;
-    let how = How { login: login?, port, interval: interval?, networks: networks?, wanted, scripts };
+    let how = How { login: login?, port, interval: interval?, networks, wanted, scripts };
     Some(Rule { conditions, how: Some(how) })
 }

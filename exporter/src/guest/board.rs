@@ -41,7 +41,7 @@ pub struct Labels {
 #[derive(Debug)]
 struct State {
     collected: Option<Collected>,
-    /// Why there is nothing newer.
+    /// Why there is nothing newer, or what of it could not be read.
     reason: String,
 }
 
@@ -92,22 +92,15 @@ impl Guest {
     /// Takes in what was collected.
     pub fn publish(&self, families: &Families, clock: Option<f64>, at: Instant) {
         let collected = Collected { page: families.page(), at, clock };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.collected = Some(collected);
-        state.reason.clear();
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).collected = Some(collected);
     }
 
-    /// Notes why nothing was; whether that is news.
-    pub fn fail(&self, reason: &str) -> bool {
+    /// Takes in what is wrong, or nothing; whether that is news.
+    pub fn note(&self, reason: &str) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = state.reason != reason;
         reason.clone_into(&mut state.reason);
         is_news
-    }
-
-    /// Why the last collection failed; empty where it did not.
-    pub fn reason(&self) -> String {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).reason.clone()
     }
 
     /// The page, unless it is too old: then why there is none.

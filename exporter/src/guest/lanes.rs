@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::warn;
 
 /// Permits for handshakes and collections, and for connections that are kept open.
 #[derive(Debug)]
@@ -14,6 +16,9 @@ pub struct Lanes {
     sick: Arc<Semaphore>,
     connections: Arc<Semaphore>,
 }
+
+/// What is open beside connections to guests: to vCenters and hosts, scrapes, the store.
+const OTHER_FILES: u64 = 500;
 
 /// Part of the permits that is for guests that did not answer.
 const SICK: usize = 5;
@@ -24,6 +29,7 @@ impl Lanes {
         let sick = (in_flight / SICK).max(1);
         // With a single permit both lanes have one: nobody waits for ever.
         let well = in_flight.saturating_sub(sick).max(1);
+        raise_file_limit(connections);
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self { well: semaphore(well), sick: semaphore(sick), connections: semaphore(connections) }
     }
@@ -38,5 +44,21 @@ impl Lanes {
     /// A permit to keep a connection open; `None` where there are enough.
     pub fn keep_open(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.connections).try_acquire_owned().ok()
+    }
+}
+
+/// Each connection is a file to the system, which lets a program have 1,024 of them unless it asks for more.
+fn raise_file_limit(connections: usize) {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+        Ok(hard)
+    });
+    match raised {
+        Ok(hard) if hard < connections as u64 + OTHER_FILES => {
+            let text = "fewer files may be open than `guests.max_connections` needs: raise LimitNOFILE or `ulimit -Hn`";
+            warn!(limit = hard, connections, "{text}");
+        }
+        Ok(_) => {}
+        Err(error) => warn!(%error, "failed to raise the limit of open files"),
     }
 }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 
 use thiserror::Error;
 
@@ -34,9 +35,25 @@ pub struct Reading<'a> {
     lines: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
+/// What nothing in a guest can know, in letters that no shell makes anything of.
+pub fn mark() -> String {
+    let random = RandomState::new();
+    format!("lynceus{:016x}{:016x}", random.hash_one(1), random.hash_one(2))
+}
+
 /// As text: what is not UTF-8 in it is replaced.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
+}
+
+/// The source of a line, and the line.
+fn with_source(line: &str) -> Option<(&str, &str)> {
+    let in_name = match line.strip_prefix(WITH_COLON) {
+        Some(rest) => WITH_COLON.len() + rest.find(':')? + 1,
+        None => 0,
+    };
+    let colon = in_name + line[in_name..].find(':')?;
+    Some((&line[..colon], &line[colon + 1..]))
 }
 
 /// What is between the lines with the mark.
@@ -56,15 +73,9 @@ impl<'a> Reading<'a> {
     pub fn of(text: &'a str, mark: &str) -> Result<Self, Incomplete> {
         let body = between(text, mark)?;
         let mut reading = Self::default();
-        for line in body.lines() {
-            let colon = match line.strip_prefix(WITH_COLON) {
-                Some(rest) => rest.find(':').and_then(|first| Some(first + 1 + rest[first + 1..].find(':')?)),
-                None => line.find(':'),
-            };
-            let skipped = if line.starts_with(WITH_COLON) { WITH_COLON.len() } else { 0 };
-            // A line without a source goes on with the one before, in a file that nobody reads line by line.
-            let Some(colon) = colon.map(|at| at + skipped) else { continue };
-            reading.lines.entry(&line[..colon]).or_default().push(&line[colon + 1..]);
+        // A line without a source goes on with the one before, in a file that nobody reads line by line.
+        for (source, line) in body.lines().filter_map(with_source) {
+            reading.lines.entry(source).or_default().push(line);
         }
         Ok(reading)
     }

@@ -5,12 +5,16 @@
 //!               "labels": {"queue": "out"}, "value": 512}]}
 //! ```
 
+mod run;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use run::Runs;
 
 use super::families::Families;
 use crate::catalogue::Kind;

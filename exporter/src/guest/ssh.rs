@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lynceus_service::{SecretError, SecretSource};
-use russh::client::{self, AuthResult, Handle, Handler};
+use russh::client::{self, Handle, Handler};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_openssh_certificate, load_secret_key};
-use russh::{ChannelMsg, Disconnect, Preferred};
+use russh::keys::{
+    Algorithm, HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate, load_openssh_certificate, load_secret_key,
+};
+use russh::{ChannelMsg, Preferred};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -161,45 +163,13 @@ impl Connection {
         login: &Login,
         limits: Limits,
     ) -> Result<Self, Failure> {
-        let opening = Self::open_without_limit(address, who, keys, login, limits);
-        timeout(limits.connect, opening)
-            .await
-            .unwrap_or(Err(Failure::ConnectTimeout { address, limit: limits.connect }))
-    }
-
-    async fn open_without_limit(
-        address: SocketAddr,
-        who: Identity,
-        keys: Arc<HostKeys>,
-        login: &Login,
-        limits: Limits,
-    ) -> Result<Self, Failure> {
-        let mut preferred = Preferred::DEFAULT;
-        if keys.has_authorities() {
-            preferred.host_key_certificates = preferred.key.clone();
-        }
-        // The output of a command is some 20 kB: it need not be compressed, nor wait for a packet to be full.
-        preferred.compression = Cow::Borrowed(&[russh::compression::NONE]);
-        let config = client::Config { preferred, keepalive_interval: Some(KEEP_ALIVE), ..client::Config::default() };
-        let verdict = Arc::default();
-        let doorman = Doorman { keys, who, verdict: Arc::clone(&verdict) };
-        let unreachable = |error| Failure::Unreachable { address, error };
-        let stream = TcpStream::connect(address).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let given_up = CancellationToken::new();
-        let line = Line::new(stream, given_up.clone());
-        let guard = given_up.drop_guard();
-        let connected = client::connect_stream(Arc::new(config), line, doorman).await;
-        let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (mut handle, trust) = match (connected, verdict) {
-            (_, Some(Err(distrust))) => return Err(distrust.into()),
-            (Ok(handle), Some(Ok(trust))) => (handle, trust),
-            (Err(russh::Error::IO(error)), _) => return Err(unreachable(error)),
-            (Err(error), _) => return Err(Failure::Protocol { address, error }),
-            (Ok(_), None) => return Err(Failure::Protocol { address, error: russh::Error::UnknownKey }),
+        let opening = async {
+            let (mut handle, trust, line) = shake_hands(address, who, keys).await?;
+            sign_in(&mut handle, login, trust, address).await?;
+            Ok(Self { handle, limits, _line: line })
         };
-        sign_in(&mut handle, login, trust, address).await?;
-        Ok(Self { handle, limits, _line: guard })
+        let late = Failure::ConnectTimeout { address, limit: limits.connect };
+        timeout(limits.connect, opening).await.unwrap_or(Err(late))
     }
 
     /// Whether it was closed by anyone.
@@ -241,11 +211,37 @@ impl Connection {
         }
         Err(Failure::Closed(russh::Error::HUP))
     }
+}
 
-    /// Says good-bye.
-    pub async fn close(self) {
-        // The other side may be gone already.
-        drop(self.handle.disconnect(Disconnect::ByApplication, "", "en").await);
+/// Connects, and has the host's key judged. The session ends when the guard is dropped.
+async fn shake_hands(
+    address: SocketAddr,
+    who: Identity,
+    keys: Arc<HostKeys>,
+) -> Result<(Handle<Doorman>, Trust, DropGuard), Failure> {
+    let mut preferred = Preferred::DEFAULT;
+    if keys.has_authorities() {
+        preferred.host_key_certificates = preferred.key.clone();
+    }
+    // The output of a command is some 20 kB: it need not be compressed, nor wait for a packet to be full.
+    preferred.compression = Cow::Borrowed(&[russh::compression::NONE]);
+    let config = client::Config { preferred, keepalive_interval: Some(KEEP_ALIVE), ..client::Config::default() };
+    let verdict = Arc::default();
+    let doorman = Doorman { keys, who, verdict: Arc::clone(&verdict) };
+    let unreachable = |error| Failure::Unreachable { address, error };
+    let stream = TcpStream::connect(address).await.map_err(unreachable)?;
+    stream.set_nodelay(true).map_err(unreachable)?;
+    let given_up = CancellationToken::new();
+    let line = Line::new(stream, given_up.clone());
+    let guard = given_up.drop_guard();
+    let connected = client::connect_stream(Arc::new(config), line, doorman).await;
+    let verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (connected, verdict) {
+        (_, Some(Err(distrust))) => Err(distrust.into()),
+        (Ok(handle), Some(Ok(trust))) => Ok((handle, trust, guard)),
+        (Err(russh::Error::IO(error)), _) => Err(unreachable(error)),
+        (Err(error), _) => Err(Failure::Protocol { address, error }),
+        (Ok(_), None) => Err(Failure::Protocol { address, error: russh::Error::UnknownKey }),
     }
 }
 
@@ -259,7 +255,6 @@ async fn sign_in(
     let protocol = |error| Failure::Protocol { address, error };
     let username = &login.username;
     let mut tried = Vec::new();
-    let is_in = |result: AuthResult| result.success();
     if let Some(Key { file, passphrase, certificate }) = &login.key {
         let unusable = |reason: String| Failure::Key { file: file.clone(), reason };
         let passphrase = passphrase.as_ref().map(SecretSource::read).transpose()?;
@@ -268,18 +263,14 @@ async fn sign_in(
         if let Some(path) = certificate {
             let certificate = load_openssh_certificate(path).map_err(|error| unusable(error.to_string()))?;
             let result = handle.authenticate_openssh_cert(username, Arc::clone(&key), certificate).await;
-            if is_in(result.map_err(protocol)?) {
+            if result.map_err(protocol)?.success() {
                 return Ok(());
             }
             tried.push(format!("the certificate `{}`", path.display()));
         }
-        // Only of a key of RSA the guest is asked which hash it knows.
-        let hash = match key.algorithm().is_rsa() {
-            true => handle.best_supported_rsa_hash().await.map_err(protocol)?.flatten(),
-            false => None,
-        };
+        let hash = rsa_hash(handle, key.algorithm()).await.map_err(protocol)?;
         let result = handle.authenticate_publickey(username, PrivateKeyWithHashAlg::new(key, hash)).await;
-        if is_in(result.map_err(protocol)?) {
+        if result.map_err(protocol)?.success() {
             return Ok(());
         }
         tried.push(format!("the key `{}`", file.display()));
@@ -298,7 +289,7 @@ async fn sign_in(
         } else {
             let password = password.read()?;
             let result = handle.authenticate_password(username, password.expose()).await;
-            if is_in(result.map_err(protocol)?) {
+            if result.map_err(protocol)?.success() {
                 return Ok(());
             }
             tried.push("the password".to_owned());
@@ -313,14 +304,16 @@ async fn sign_in_by_agent(handle: &mut Handle<Doorman>, username: &str, socket: 
     let identities = agent.request_identities().await.map_err(|error| unusable(error.to_string()))?;
     for identity in identities {
         let AgentIdentity::PublicKey { key, .. } = identity else { continue };
-        let hash = match key.algorithm().is_rsa() {
-            true => handle.best_supported_rsa_hash().await.ok().flatten().flatten(),
-            false => None,
-        };
+        let hash = rsa_hash(handle, key.algorithm()).await.map_err(|error| unusable(error.to_string()))?;
         let result = handle.authenticate_publickey_with(username, key, hash, &mut agent).await;
         if result.map_err(|error| unusable(format!("{error:?}")))?.success() {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Only of a key of RSA the guest is asked which hash it knows.
+async fn rsa_hash(handle: &Handle<Doorman>, algorithm: Algorithm) -> Result<Option<HashAlg>, russh::Error> {
+    if algorithm.is_rsa() { Ok(handle.best_supported_rsa_hash().await?.flatten()) } else { Ok(None) }
 }

@@ -24,7 +24,12 @@ pub struct Terms {
 impl Terms {
     /// Whether tags have to be read.
     pub fn needs_tags(&self) -> bool {
-        !self.tags.is_empty() || self.ownership.needs_tags() || self.guests.iter().flatten().any(Condition::is_of_tags)
+        !self.tags.is_empty() || self.ownership.needs_tags() || self.guests_need_tags()
+    }
+
+    /// Whether tags have to be known before a guest can be collected.
+    pub fn guests_need_tags(&self) -> bool {
+        self.guests.iter().flatten().any(Condition::is_of_tags)
     }
 
     /// Whether custom attributes have to be read.

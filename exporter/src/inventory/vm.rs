@@ -32,6 +32,8 @@ pub(super) fn vms(cx: &Cx<'_>, inventory: &mut Inventory) {
             inventory.undecided += 1;
             continue;
         }
+        // Nobody signs in to a guest by a rule that another would come before, were its tags known.
+        let rules_apply = tags.is_some() || !cx.terms.guests_need_tags();
         let tags = tags.map(Vec::as_slice).unwrap_or_default();
         let attributes = attributes(cx, known);
         let folder = cx.path(known.reference("parent"), &["Folder"]);
@@ -53,6 +55,7 @@ pub(super) fn vms(cx: &Cx<'_>, inventory: &mut Inventory) {
         let owner = cx.terms.ownership.of(&facts);
         let facts = Facts { team: &owner.team, tier: &owner.tier, ..facts };
         let guest_rule = cx.terms.guests.iter().position(|conditions| Condition::all_hold(conditions, &facts));
+        let guest_rule = guest_rule.filter(|_| rules_apply);
         let id = uuid.to_ascii_lowercase();
         candidates.push(Candidate { otherwise: format!("{id}:{moref}"), id, moref: moref.clone() });
         let host = known.reference("runtime.host");
@@ -106,10 +109,12 @@ pub fn os_family(name: &str) -> &'static str {
         "photon", "alpine", "mint", "coreos", "flatcar",
     ];
     let name = name.to_lowercase();
-    match () {
-        () if name.contains("windows") => "windows",
-        () if LINUX.iter().any(|known| name.contains(known)) => "linux",
-        () => "other",
+    if name.contains("windows") {
+        "windows"
+    } else if LINUX.iter().any(|known| name.contains(known)) {
+        "linux"
+    } else {
+        "other"
     }
 }
 
@@ -185,8 +190,10 @@ fn file_systems(disks: Option<&Value>) -> Vec<FileSystem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{built, vm};
+    use super::super::testing::{built, mirror, vm};
+    use super::super::{Terms, build};
     use super::*;
+    use crate::ownership::Subject;
 
     #[test]
     fn templates_are_no_vms() {
@@ -257,5 +264,40 @@ mod tests {
         };
         assert_eq!(of("2026-01-01T00:00:00Z", "true"), (Some(1_767_225_600_000), Some(true)));
         assert_eq!(of("yesterday", "perhaps"), (None, None));
+    }
+
+    #[test]
+    fn all_addresses_of_a_guest_are_known() {
+        let nics = "<GuestNicInfo><network>a</network><ipAddress>10.0.0.7</ipAddress><ipAddress>fe80::7</ipAddress>\
+                    </GuestNicInfo><GuestNicInfo><ipAddress>172.17.0.1</ipAddress></GuestNicInfo>";
+        let vm = built(vec![vm("vm-1", &[&format!("guest.net={nics}")])]).vms.remove(0);
+        assert_eq!(vm.addresses, ["10.0.0.7", "fe80::7", "172.17.0.1"]);
+    }
+
+    #[test]
+    fn no_rule_for_guests_is_chosen_before_the_tags_are_known() {
+        let condition = |subject, pattern| vec![Condition::new(subject, pattern).unwrap()];
+        let by_tag = condition(Subject::Tag("zone".to_owned()), "dmz");
+        let terms = Terms { guests: vec![by_tag, condition(Subject::Os, "linux")], ..Terms::default() };
+        let mut mirror = mirror(vec![vm("vm-1", &["guest.guestFullName=Debian GNU/Linux 12 (64-bit)"])]);
+        assert_eq!(build(&mirror, &terms).vms[0].guest_rule, None);
+        mirror.tags = Some([("vm-1".to_owned(), vec![])].into());
+        assert_eq!(build(&mirror, &terms).vms[0].guest_rule, Some(1));
+        mirror.tags = Some([("vm-1".to_owned(), vec![("zone".to_owned(), "dmz".to_owned())])].into());
+        assert_eq!(build(&mirror, &terms).vms[0].guest_rule, Some(0));
+    }
+
+    #[test]
+    fn systems_are_told_apart_by_their_names() {
+        for (name, family) in [
+            ("Microsoft Windows Server 2022 (64-bit)", "windows"),
+            ("SUSE Linux Enterprise 15 (64-bit)", "linux"),
+            ("Red Hat Enterprise Linux 9 (64-bit)", "linux"),
+            ("VMware Photon OS (64-bit)", "linux"),
+            ("FreeBSD 14 or later versions (64-bit)", "other"),
+            ("", "other"),
+        ] {
+            assert_eq!(os_family(name), family, "{name}");
+        }
     }
 }

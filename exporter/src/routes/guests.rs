@@ -5,10 +5,10 @@ use std::time::Instant;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{Base, Shared, json, no_such_vcenter, refuse, serve};
-use crate::guest::board::Guest;
+use crate::guest::board::Labels;
 
 /// The last page of a guest, or why there is none that is fresh.
 pub(super) async fn page(
@@ -39,57 +39,27 @@ pub(super) struct Wanted {
     os: Option<String>,
 }
 
-/// A target of Prometheus' HTTP service discovery.
-#[derive(Serialize)]
-struct Target<'a> {
-    targets: [&'a str; 1],
-    labels: Labels<'a>,
-}
-
-#[derive(Serialize)]
-struct Labels<'a> {
-    #[serde(rename = "__metrics_path__")]
-    metrics_path: String,
-    #[serde(rename = "__scheme__", skip_serializing_if = "Option::is_none")]
-    scheme: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exporter: Option<&'a str>,
-    instance: &'a str,
-    vcenter: &'a str,
-    vm_id: &'a str,
-    vm: &'a str,
-    team: &'a str,
-    os: &'a str,
-}
-
 /// All guests, once those of all vCenters are known: Prometheus keeps its targets on an error and drops those that are
 /// missing in a list.
 pub(super) async fn list(State(shared): State<Shared>, Query(wanted): Query<Wanted>, headers: HeaderMap) -> Response {
+    if !shared.targets.have_guests() {
+        return refuse(StatusCode::NOT_FOUND, "no guests are collected: the config has no `guests`\n".to_owned());
+    }
     let Some(guests) = shared.board.of(&shared.targets.names()) else {
-        let text = "not all vCenters have an inventory yet, or `guests` is not in the config\n";
+        let text = "not all vCenters have an inventory yet\n";
         return refuse(StatusCode::SERVICE_UNAVAILABLE, text.to_owned());
     };
     let Some(base) = Base::of(shared.external_url.as_ref(), &headers) else {
         let text = "the request has no usable `Host` header; set `--web.external-url`\n";
         return refuse(StatusCode::BAD_REQUEST, text.to_owned());
     };
-    let is_wanted = |guest: &&std::sync::Arc<Guest>| wanted.os.as_deref().is_none_or(|os| os == guest.labels.os);
-    let targets = guests.iter().filter(is_wanted).map(|guest| {
-        let known = &guest.labels;
-        Target {
-            targets: [&base.address],
-            labels: Labels {
-                metrics_path: format!("{}/guest/{}/{}/metrics", base.prefix, known.vcenter, known.vm_id),
-                scheme: base.scheme.as_deref(),
-                exporter: shared.exporter.as_deref(),
-                instance: &known.vm,
-                vcenter: &known.vcenter,
-                vm_id: &known.vm_id,
-                vm: &known.vm,
-                team: &known.team,
-                os: known.os,
-            },
-        }
-    });
-    json(&targets.collect::<Vec<_>>())
+    let guests = guests.iter().map(|guest| &guest.labels);
+    let wanted = guests.filter(|labels| wanted.os.as_deref().is_none_or(|os| os == labels.os));
+    let target = |labels: &Labels| {
+        let Labels { vcenter, vm_id, vm, team, os } = labels.clone();
+        let path = format!("/guest/{vcenter}/{vm_id}/metrics");
+        let labels = [("vm_id", vm_id), ("team", team), ("os", os.to_owned()), ("vcenter", vcenter)];
+        base.target(&path, &shared, labels.into_iter().chain([("instance", vm.clone()), ("vm", vm)]))
+    };
+    json(&wanted.map(target).collect::<Vec<_>>())
 }

@@ -205,3 +205,18 @@ fn what_is_wrong_with_guests_is_told() {
     let nothing = format!("{VCENTER}guests: {{ allowed_networks: [] }}\n");
     insta::assert_snapshot!("guests_without_networks_or_keys", error(&nothing));
 }
+
+#[test]
+fn a_file_of_host_keys_is_read_with_the_config() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, keys) = (dir.path().join("exporter.yml"), dir.path().join("known_hosts"));
+    let yaml = with_guests("").replace("learn: true", "known_hosts: known_hosts");
+    std::fs::write(&file, yaml).unwrap();
+    let found = || load::<Config>(&file).map(drop).unwrap_err().to_string();
+    assert!(found().contains("guests.host_keys.known_hosts: expected a file of host keys"), "{}", found());
+    std::fs::write(&keys, "# a comment\nweb01 ssh-ed25519 AAAA\n").unwrap();
+    assert!(found().contains("line 2 is not a line of known_hosts(5)"), "{}", found());
+    let key = "AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
+    std::fs::write(&keys, format!("web01 ssh-ed25519 {key}\n")).unwrap();
+    load::<Config>(&file).unwrap();
+}

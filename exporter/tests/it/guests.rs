@@ -11,7 +11,11 @@ use crate::vcsim::pyvmomi;
 
 /// VMs that say that their guests are at loopback, where one server plays them all.
 async fn with_guests(vms: u32) -> Option<(Estate, Sshd)> {
-    let (estate, sshd) = (estate(vms).await?, Sshd::start("/bin/sh", "").await?);
+    with_shell(vms, "/bin/sh").await
+}
+
+async fn with_shell(vms: u32, shell: &str) -> Option<(Estate, Sshd)> {
+    let (estate, sshd) = (estate(vms).await?, Sshd::start(shell, "").await?);
     let code = "for vm in vms:\n    address = vim.option.OptionValue(key='SET.guest.ipAddress', value='127.0.0.1')\n\
                 \x20   vm.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=[address]))\n";
     pyvmomi(&estate.vcsim.url, code)?;
@@ -218,4 +222,35 @@ async fn scripts_are_run_in_guests_and_checked() {
     assert_eq!(value(&page, "lynceus_guest_script_success{script=\"bad\"}"), Some(0.0));
     let log = exporter.process.log();
     assert!(log.contains("script=\"bad\" error=\"line 1, column 2 of its output:"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_rules_for_guests_there_are_none_and_that_is_said() {
+    let Some(estate) = estate(4).await else { return };
+    let exporter = Exporter::start(estate.dir.path(), &estate.front.config("", "")).await;
+    let (status, text) = exporter.get("/sd/guests").await.unwrap();
+    assert_eq!((status, text.as_str()), (404, "no guests are collected: the config has no `guests`\n"));
+    let (status, text) = exporter.get("/guest/vc02/x/metrics").await.unwrap();
+    assert!(status == 404 && text.contains("no vCenter `vc02`"), "{status}: {text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_costs_only_itself_and_is_told_once() {
+    let Some((estate, sshd)) = with_shell(4, "SHELL").await else { return };
+    sshd.set_shell("/bin/sh -s | sed 's|^/proc/loadavg:.*|/proc/loadavg:low|'");
+    let exporter = Exporter::start(estate.dir.path(), &config(&estate, &sshd, "")).await;
+    let paths = served(&exporter, 4).await;
+    eventually(LIMIT, "three collections of each", || async {
+        let collections = exporter.own("lynceus_exporter_guest_collections_total{").await;
+        anyhow::ensure!(collections >= 12.0, "{collections}");
+        Ok(())
+    })
+    .await
+    .unwrap();
+    let page = exporter.get(&paths[0]).await.unwrap().1;
+    assert_eq!(value(&page, "node_scrape_collector_success{collector=\"loadavg\"}"), Some(0.0));
+    assert_eq!(value(&page, "node_scrape_collector_success{collector=\"cpu\"}"), Some(1.0));
+    let log = exporter.process.log();
+    let told = log.matches("malformed=\"`/proc/loadavg`: expected a number, found `low`\"").count();
+    assert_eq!(told, 4, "once for each guest:\n{log}");
 }

@@ -31,7 +31,6 @@ async fn a_guest_is_collected_over_one_connection_and_nothing_is_left_on_it() {
     let listed = Command::new("ps").args(["-u", "1999", "-o", "args="]).output().unwrap();
     let left = String::from_utf8(listed.stdout).unwrap();
     assert!(left.lines().all(|line| line.contains("sshd")), "{left}");
-    connection.close().await;
 }
 
 #[tokio::test]

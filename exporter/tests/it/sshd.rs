@@ -1,6 +1,7 @@
 //! Starts OpenSSH's server, of which tests are the guests' users.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub(crate) struct Sshd {
 }
 
 impl Sshd {
-    /// `None`, and a word why, where there is none.
+    /// `None`, and a word why, where there is none. The shell `SHELL` is one that a test writes after.
     pub(crate) async fn start(shell: &str, more: &str) -> Option<Self> {
         tool("sshd")?;
         let keygen = tool("ssh-keygen")?;
@@ -51,7 +52,6 @@ impl Sshd {
             more = more.replace("HOSTCERT", &path("host-cert.pub").display().to_string()),
         );
         std::fs::write(path("sshd_config"), config).unwrap();
-        // That of a test may be written after.
         let shell = shell.replace("SHELL", &path("shell").display().to_string());
         let passwd = format!(
             "root:x:0:0::/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/bin/false\n{USER}:{HASH}:1999:1999::{folder}:{shell}\n"
@@ -66,6 +66,13 @@ impl Sshd {
     /// After it was stopped.
     pub(crate) async fn restart(&mut self) {
         self.process = run(self.dir.path()).await;
+    }
+
+    /// Where it was started with the shell `SHELL`: what that does, whatever it is asked.
+    pub(crate) fn set_shell(&self, script: &str) {
+        let path = self.path("shell");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -146,6 +146,10 @@ impl HostKeys {
         learned: Option<PathBuf>,
     ) -> Result<Self, FileError> {
         let known = known_hosts.map(|path| KeyFile::open(path.to_owned())).transpose()?;
+        if let Some(path) = known_hosts {
+            // Without it no guest would be known, and nobody would know why.
+            std::fs::metadata(path).map_err(|error| FileError::Read { path: path.to_owned(), error })?;
+        }
         let learned = learned.map(KeyFile::open);
         Ok(Self { known, pinned, learned: learned.transpose()? })
     }
